@@ -1,0 +1,41 @@
+//! rbuild builds OCI container images without a daemon, without root and without setuid programs.
+//!
+//! **A layer is a tar file and its index. A root file system is a stack of layers. Nothing is ever unpacked.** COPY, ADD
+//! and WORKDIR write a layer straight from their input; only RUN needs a root file system that can be written to, and
+//! gets it in another process, the sandbox, which is this program started again.
+//!
+//! The rooms stand on floors, and each imports only lower ones (`tests/layering.rs`):
+//!
+//! | floor | |
+//! |---|---|
+//! | 6 | [`cli`]: arguments, printing, exit codes, the environment |
+//! | 5 | [`build`](mod@build): Dockerfile → image |
+//! | 4 | [`transfer`]: pull and push |
+//! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
+//! | 2 | [`rootfs`]: stacks of layers, FUSE, drivers · [`runtime`]: the client of the sandbox |
+//! | 1 | [`layer`]: tar and index · [`registry`]: the distribution client · [`progress`]: news |
+//! | 0 | [`oci`], [`dockerfile`]: text and values, nothing else |
+//!
+//! Below `cli` nothing prints, exits or asks the environment: options come in as values, news goes out through
+//! [`progress::Sink`]. There is no unsafe code here; what asks the kernel for unusual things is the crate
+//! `rbuild_userns`.
+//!
+//! # As a library
+//! A program that builds calls [`init`] before anything else. One that only reads needs nothing, no privilege either:
+//!
+//! ```no_run
+//! use rbuild::{rootfs::Stack, store::Store};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     rbuild::init();
+//!     let store = Store::open("/var/lib/rbuild".as_ref())?;
+//!     let image = store.find("debian:bookworm")?.ok_or("debian is not here")?;
+//!     let layers = image.config.rootfs.diff_ids.iter().map(|diff_id| store.layer(diff_id));
+//!     let root = Stack::new(layers.collect::<Result<_, _>>()?);
+//!     let release = root.read(b"etc/os-release", 4096)?.unwrap_or_default();
+//!     print!("{}", String::from_utf8_lossy(&release));
+//!     Ok(())
+//! }
+//! ```
+#![forbid(unsafe_code)]
+
