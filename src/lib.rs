@@ -40,3 +40,4 @@
 #![forbid(unsafe_code)]
 
 pub mod oci;
+pub mod progress;

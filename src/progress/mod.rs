@@ -1,0 +1,88 @@
+//! News from the work: what happens, told as values to whoever listens.
+//!
+//! Nothing below the command line prints. A room that has something to say is handed a [`Sink`].
+
+use crate::oci::Digest;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An instruction starts.
+    Step {
+        /// The stage's place and the number of stages, if there are several. Counted from 1.
+        stage: Option<(usize, usize)>,
+        /// The instruction's place in its stage, counted from 1.
+        index: usize,
+        /// The number of instructions in its stage.
+        total: usize,
+        /// The instruction, as written.
+        text: String,
+    },
+    /// The step's result came from the cache.
+    CacheHit {
+        /// What the step's image would be called.
+        id: Digest,
+    },
+    /// The step ended.
+    StepDone {
+        /// The digest of the step's config.
+        id: Digest,
+    },
+    /// A running command wrote something.
+    Output {
+        /// Where to.
+        stream: Stream,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A blob starts to move.
+    TransferStarted {
+        /// Its digest.
+        blob: Digest,
+        /// `pull` or `push`.
+        verb: &'static str,
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// More of a blob has moved.
+    TransferAdvanced {
+        /// Its digest.
+        blob: Digest,
+        /// Bytes since the last event.
+        bytes: u64,
+    },
+    /// A blob has arrived.
+    TransferDone {
+        /// Its digest.
+        blob: Digest,
+    },
+    /// An image got a name.
+    Tagged {
+        /// The name.
+        name: String,
+    },
+    /// Something a person should know that stops nothing.
+    Warning(String),
+}
+
+/// One of a command's two outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Who listens. Called from several threads.
+pub trait Sink: Send + Sync {
+    /// Takes one event. Must not block for long: the work waits.
+    fn event(&self, event: Event);
+}
+
+/// Nobody listens.
+pub struct Silent;
+
+impl Sink for Silent {
+    fn event(&self, _: Event) {}
+}
