@@ -39,5 +39,6 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod dockerfile;
 pub mod oci;
 pub mod progress;

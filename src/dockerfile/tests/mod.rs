@@ -1,0 +1,8 @@
+//! Tests of the whole room, as tables.
+
+mod accepted;
+mod expansion;
+mod ignored;
+mod properties;
+mod refused;
+mod rendered;
