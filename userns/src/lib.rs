@@ -4,3 +4,5 @@
 //! asked, and in which order, is the business of the sandbox; here is only how.
 
 
+pub mod idmap;
+pub mod subid;
