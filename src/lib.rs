@@ -40,5 +40,6 @@
 #![forbid(unsafe_code)]
 
 pub mod dockerfile;
+pub mod layer;
 pub mod oci;
 pub mod progress;

@@ -5,4 +5,5 @@
 
 
 pub mod idmap;
+pub mod map;
 pub mod subid;
