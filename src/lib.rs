@@ -43,3 +43,4 @@ pub mod dockerfile;
 pub mod layer;
 pub mod oci;
 pub mod progress;
+pub mod registry;
