@@ -44,3 +44,4 @@ pub mod layer;
 pub mod oci;
 pub mod progress;
 pub mod registry;
+pub mod rootfs;

@@ -1,0 +1,145 @@
+//! A root file system is a stack of layers; a step gets a writable one.
+//!
+//! [`Stack`] merges the indexes of its layers by name, lazily: nothing is unpacked. It is read in process (where does
+//! this path lead, what does `/etc/passwd` say) and over FUSE (the lower side of a step's root).
+//!
+//! [`Server`] lives in the sandbox. It shows all stacks of the sandbox in the same read-only FUSE superblocks, so that
+//! the kernel keeps the pages and names it has learned from one step to the next. On top of it a [`Driver`] makes the
+//! writable [`Root`]; [`Root::freeze`] turns what the step changed into a layer.
+//!
+//! ```text
+//!   Kernel   overlayfs(userxattr, volatile)       upper/work: plain directories in `live`
+//!            └── lowers: directories of the FUSE superblocks   (served/ says which)
+//!   Fuse     our own FUSE file system is the whole overlay
+//! ```
+//!
+//! Layer words (whiteout, opaque) are those of OCI image-spec v1.1, layer.md; overlayfs writes the same facts as
+//! character devices 0:0 and `user.overlay.*` attributes (Linux, Documentation/filesystems/overlayfs.rst).
+
+mod freeze;
+mod kernel;
+mod mounted;
+mod overlay;
+mod served;
+mod server;
+mod stack;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::layer::Written;
+
+pub use served::Requests;
+pub use server::Server;
+pub use stack::{Follow, Node, Resolved, Stack};
+
+/// What goes wrong with a root file system.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// More symbolic links on the way than [`Stack::MAX_LINKS`] (what the kernel calls ELOOP).
+    #[error("resolve {}: more than {} symbolic links on the way", path.display(), Stack::MAX_LINKS)]
+    TooManyLinks {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// Something that is no directory stands in the middle of a path (ENOTDIR).
+    #[error("resolve {}: {} is not a directory", path.display(), at.display())]
+    NotDirectory {
+        /// The path asked for.
+        path: PathBuf,
+        /// The component in the way.
+        at: PathBuf,
+    },
+    /// A file was wanted and something else is there.
+    #[error("read {}: not a regular file", path.display())]
+    NotRegular {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// A file is longer than its reader takes.
+    #[error("read {}: {size} bytes, at most {limit} are read", path.display())]
+    TooLarge {
+        /// The path asked for.
+        path: PathBuf,
+        /// Its length, in bytes.
+        size: u64,
+        /// The longest file that is taken, in bytes.
+        limit: u64,
+    },
+    /// More of something than node ids can name.
+    #[error("more than {limit} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there can be.
+        limit: u32,
+    },
+    /// Something still used the root of a step that was over. It was detached; what it held cannot be relied on.
+    #[error("unmount {}: still in use (EBUSY), so it was detached", path.display())]
+    Busy {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// An operation on a file or directory outside the stack (a mount point, the upper directory) ended in an errno.
+    #[error("{verb} {}: {source}", path.display())]
+    At {
+        /// What was tried: a system call's or an operation's name.
+        verb: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: std::io::Error,
+    },
+    /// Any other failed I/O; the message is the system's.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A layer could not be read or written.
+    #[error(transparent)]
+    Layer(#[from] crate::layer::Error),
+}
+
+/// Which writable root a step gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    /// The kernel's overlayfs over the served stack.
+    Kernel,
+    /// Our own FUSE server is the whole overlay.
+    Fuse,
+}
+
+/// Which extended attributes a step sees of its layers and leaves in its own: `user.*` and file capabilities, as other
+/// builders do. overlayfs' own would be believed, security labels belong to this machine, and a copy-up, which copies
+/// all it sees, would fail where the kernel refuses a name to a user namespace (`trusted.*`, other `security.*`).
+fn is_carried(name: &[u8]) -> bool {
+    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+/// Gives a failed call its verb and its path.
+trait Named<T> {
+    fn named(self, verb: &'static str, path: impl Into<PathBuf>) -> Result<T, Error>;
+}
+
+impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
+    fn named(self, verb: &'static str, path: impl Into<PathBuf>) -> Result<T, Error> {
+        self.map_err(|error| Error::At { verb, path: path.into(), source: error.into() })
+    }
+}
+
+/// A writable root of one step.
+pub trait Root: Send {
+    /// Where it is mounted.
+    fn path(&self) -> &Path;
+    /// Unmounts and writes what changed since `prepare` into `tar` (from its start), removing the data under `live`.
+    ///
+    /// `ignore`: paths (relative to the root, with their would-be-created parents) made for the step itself (mount
+    /// points, stubs). One that is still an empty file or directory, and that the stack does not have, never reaches
+    /// the layer; nor does its parent, where only its time of modification tells of it.
+    fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error>;
+    /// Unmounts and removes without a layer (the step failed).
+    fn discard(self: Box<Self>) -> Result<(), Error>;
+}

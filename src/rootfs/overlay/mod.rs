@@ -1,0 +1,132 @@
+//! The `fuse` driver: our own server is the whole overlay.
+//!
+//! The upper side of a step's root is a tree in this process's memory: names, owners, modes, devices, extended
+//! attributes and times. It is filled lazily from the [`Stack`], name by name, as the step looks at it. Because
+//! no host inode stands behind an owner or a device node, none of it needs privilege and all of it is exact,
+//! also for ids that are not mapped.
+//!
+//! Only the bytes of regular files may leave memory: a file reads from its layer's tar until its first write, then
+//! gets its own bytes ([`Data`](tree::Data)), small ones here, larger ones in `live/<inode>`.
+//!
+//! What a step changed exists as a layer only after [`Root::freeze`], so `fsync` has nothing to promise and is
+//! answered "not needed", as are `open`, `opendir`, `create` and `flush`: an inode's number is all the state there
+//! is, and the kernel keeps it referenced (no `FORGET`) while a descriptor is open on it.
+//!
+//! Who clears setuid, setgid and `security.capability` on write, truncate and chown: the kernel. We negotiate no
+//! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
+//! and its cached mode is right at once.
+//!
+//! Not offered: `O_TMPFILE` (the `fuser` crate has no such operation: the caller sees `EOPNOTSUPP` and every libc
+//! falls back to a name), `RENAME_WHITEOUT` (`EINVAL`), POSIX ACLs (`EOPNOTSUPP`), `trusted.*` (`EPERM`).
+//!
+//! # Locks
+//! In this order, never the other way:
+//! 1. `Overlay::copying`: held while a file gets its own bytes. One copy-up at a time.
+//! 2. `Overlay::tree`: names and attributes. Never held while a file's bytes move to or from the disk; the bytes of
+//!    small files are memory and move under it.
+//! 3. `Backing`'s table of open files: held for a look-up or an `open`.
+
+mod attributes;
+mod backing;
+mod below;
+mod copy_up;
+mod create;
+mod data;
+mod directory;
+mod freeze;
+mod fuse;
+
+mod plan;
+mod remove;
+mod rename;
+mod session;
+mod space;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod wire;
+mod xattr;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::{Error, Named, Root, Stack};
+use crate::layer::Written;
+use backing::Backing;
+use session::Session;
+use tree::Tree;
+
+/// What every operation answers with: the number the caller's system call fails with.
+type Errno = rustix::io::Errno;
+
+/// Mounts a writable root over `stack` at `at`, which is made for it and goes with it. `live`: an empty directory for file data.
+///
+/// Needs the right to mount in this mount namespace (root of its user namespace) and `/dev/fuse` opened inside it.
+pub fn mount(stack: Stack, at: &Path, live: &Path) -> Result<Box<dyn Root>, Error> {
+    let overlay = Arc::new(Overlay::new(stack, live));
+    let session = Session::mount(Arc::clone(&overlay), at)?;
+    Ok(Box::new(Mounted { overlay, session }))
+}
+
+/// The merged, writable tree: what the server's threads share.
+struct Overlay {
+    stack: Stack,
+    tree: RwLock<Tree>,
+    copying: Mutex<()>,
+    backing: Backing,
+}
+
+impl Overlay {
+    fn new(stack: Stack, live: &Path) -> Self {
+        Self {
+            tree: RwLock::new(Tree::new(stack.clone())),
+            stack,
+            copying: Mutex::new(()),
+            backing: Backing::new(live.to_owned()),
+        }
+    }
+
+    /// Removes all file data.
+    fn clear(&self) -> Result<(), Error> {
+        self.backing.clear().named("clear", self.backing.directory())
+    }
+
+    // A panic under a lock is a bug of ours in one request; the others must still be answered, or the step hangs.
+    fn tree(&self) -> RwLockReadGuard<'_, Tree> {
+        self.tree.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tree_mut(&self) -> RwLockWriteGuard<'_, Tree> {
+        self.tree.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn copying(&self) -> MutexGuard<'_, ()> {
+        self.copying.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A mounted overlay.
+struct Mounted {
+    overlay: Arc<Overlay>,
+    session: Session,
+}
+
+impl Root for Mounted {
+    fn path(&self) -> &Path {
+        self.session.path()
+    }
+
+    fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
+        // Unmounting first: it makes the kernel write back what processes stored through shared mappings.
+        self.session.unmount()?;
+        let written = self.overlay.freeze(tar, ignore);
+        self.overlay.clear()?;
+        written
+    }
+
+    fn discard(self: Box<Self>) -> Result<(), Error> {
+        self.session.unmount()?;
+        self.overlay.clear()
+    }
+}

@@ -1,0 +1,111 @@
+//! The sandbox's server of roots: the FUSE superblocks that show every stack, and the writable roots above them.
+
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fuser::{BackgroundSession, Config, Session, SessionACL};
+use rustix::mount::{MountFlags, mount};
+
+use super::kernel::KernelRoot;
+use super::mounted::Mounted;
+use super::served::{Fuse, Lower, Requests, Side, Tree};
+use super::{Driver, Error, Named as _, Root, Stack, overlay};
+
+/// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
+///
+/// Dropping it detaches the superblocks; [`Server::stop`] also waits for their threads and tells what went wrong.
+pub struct Server {
+    mounts: PathBuf,
+    tree: Arc<Tree>,
+    bare: Superblock,
+    marked: Superblock,
+    /// The next root's number, and so the name of its mount point.
+    next: AtomicU64,
+}
+
+impl Server {
+    /// Mounts the superblocks at `mounts/lower` and `mounts/marked`, and starts to answer.
+    ///
+    /// `mounts`: an empty directory (on a tmpfs private to the sandbox's mount namespace) for mount points; roots get
+    /// `mounts/<number>`. Must be called inside the user namespace: the kernel ties `/dev/fuse` to the one that opens it.
+    pub fn start(mounts: &Path) -> Result<Self, Error> {
+        let tree = Arc::<Tree>::default();
+        let bare = Superblock::start(&tree, Side::Bare, mounts.join("lower"))?;
+        let marked = Superblock::start(&tree, Side::Marked, mounts.join("marked"))?;
+        Ok(Self { mounts: mounts.into(), tree, bare, marked, next: AtomicU64::new(0) })
+    }
+
+    /// A writable root over `stack`. `live`: an empty directory on the store's file system for what is written.
+    pub fn prepare(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Box<dyn Root>, Error> {
+        let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        match driver {
+            Driver::Kernel => {
+                let lowers = self.tree.lowers(&stack)?;
+                let lowers: Vec<_> = lowers.iter().map(|lower| self.path_of(*lower)).collect();
+                Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live)?))
+            }
+            Driver::Fuse => overlay::mount(stack, &at, live),
+        }
+    }
+
+    fn path_of(&self, lower: Lower) -> PathBuf {
+        let superblock = match lower.side {
+            Side::Bare => &self.bare,
+            Side::Marked => &self.marked,
+        };
+        superblock.mounted.path().join(lower.view.to_string())
+    }
+
+    /// How often the kernel asked the superblocks since the start.
+    pub fn requests(&self) -> Requests {
+        self.tree.requests()
+    }
+
+    /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.
+    pub fn stop(self) -> Result<(), Error> {
+        self.bare.stop()?;
+        self.marked.stop()
+    }
+}
+
+/// One mounted FUSE superblock and the threads that answer for it.
+struct Superblock {
+    mounted: Mounted,
+    session: BackgroundSession,
+}
+
+impl Superblock {
+    fn start(tree: &Arc<Tree>, side: Side, at: PathBuf) -> Result<Self, Error> {
+        let device = File::options().read(true).write(true).open("/dev/fuse").named("open", "/dev/fuse")?;
+        let mounted = Mounted::new(at, |at| mount_fuse(&device, at))?;
+        let mut config = Config::default();
+        config.acl = SessionACL::All;
+        config.n_threads = Some(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)));
+        config.clone_fd = true;
+        let fuse = Fuse::new(Arc::clone(tree), side);
+        let session = Session::from_fd(fuse, device.into(), SessionACL::All, config)
+            .and_then(Session::spawn)
+            .named("serve", mounted.path())?;
+        Ok(Self { mounted, session })
+    }
+
+    fn stop(self) -> Result<(), Error> {
+        let at = self.mounted.path().to_path_buf();
+        self.mounted.unmount()?;
+        self.session.join().named("serve", at)
+    }
+}
+
+/// Permissions are checked by the kernel (`default_permissions`), for whoever comes (`allow_other`).
+fn mount_fuse(device: &File, at: &Path) -> Result<(), Error> {
+    let fd = device.as_raw_fd();
+    let data = format!(
+        "fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=1048576\0"
+    );
+    let data = std::ffi::CStr::from_bytes_with_nul(data.as_bytes()).expect("one zero byte, at the end");
+    let flags = MountFlags::RDONLY | MountFlags::NOATIME | MountFlags::NOSUID | MountFlags::NODEV;
+    mount("rbuild", at, "fuse.rbuild", flags, data).named("mount fuse at", at)
+}
