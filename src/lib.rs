@@ -45,3 +45,13 @@ pub mod oci;
 pub mod progress;
 pub mod registry;
 pub mod rootfs;
+pub mod runtime;
+pub mod sandbox;
+
+/// The re-exec entry: call it first in `main`, before any thread exists. Returns at once in an ordinary process; in a
+/// process that was started as a sandbox it runs the sandbox and never returns.
+pub fn init() {
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == runtime::VERB) {
+        sandbox::main()
+    }
+}

@@ -2,8 +2,18 @@
 //!
 //! Each request is wrapped once, takes and returns owned or borrowed descriptors, and names itself in its error. What is
 //! asked, and in which order, is the business of the sandbox; here is only how.
-
-
+pub mod caps;
 pub mod idmap;
+pub mod interrupt;
 pub mod map;
+pub mod mount;
+pub mod namespace;
+pub mod process;
+pub mod seccomp;
+pub mod socket;
+pub mod spawn;
 pub mod subid;
+
+mod error;
+
+pub use error::Error;

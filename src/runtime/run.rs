@@ -1,0 +1,223 @@
+//! Running jobs, and the small requests beside them.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use super::cancel::Wake;
+use super::start::pipe;
+use super::wire::{Channel, Interrupt, Reply, Request};
+use super::{Error, Job, Outcome, RootfsChoice, Sandbox};
+use crate::progress::Stream;
+
+/// How much is read from a pipe at once, in bytes: what a pipe holds.
+const CHUNK: usize = 64 << 10;
+/// How long a cancelled job may take to end by itself; then the whole sandbox is ended.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// A driver, and its refusal if it does not work here.
+pub type Probed = (RootfsChoice, Result<(), String>);
+
+impl Sandbox {
+    /// Runs one job. `tar` receives the frozen layer; `output` what the command writes. May be called from several
+    /// threads.
+    ///
+    /// Errors with [`Error::Cancelled`] if cancelled before or meanwhile; the command is then gone. A command that fails is
+    /// no error: see [`Outcome::exit`].
+    pub fn run(
+        &self,
+        job: &Job,
+        tar: File,
+        output: &(dyn Fn(Stream, &[u8]) + Sync),
+    ) -> Result<Outcome, Error> {
+        let wake = self.cancel.subscribe()?;
+        let (stdout, stdout_writer) = pipe()?;
+        let (stderr, stderr_writer) = pipe()?;
+        let channel = self.connect(Some(&job.live))?;
+        let request = Request::Run(Box::new(job.clone()));
+        channel.send(&request, &[tar.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()])?;
+        drop((tar, stdout_writer, stderr_writer));
+        let outputs = [
+            Output { stream: Stream::Stdout, pipe: Some(stdout) },
+            Output { stream: Stream::Stderr, pipe: Some(stderr) },
+        ];
+        let mut watch = Watch { sandbox: self, channel, wake, outputs, output, stopping: None };
+        let reply = watch.until_reply()?;
+        watch.drain()?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        outcome(reply)
+    }
+
+    /// Which root file system drivers work here, each with its refusal (`info`): `live` is a scratch directory of the
+    /// store.
+    pub fn probe(&self, live: &Path) -> Result<Vec<Probed>, Error> {
+        match self.ask(Some(live), &Request::Probe(live.to_path_buf()))? {
+            Reply::Probed(drivers) => Ok(drivers
+                .into_iter()
+                .map(|(driver, refusal)| (driver, refusal.map_or(Ok(()), Err)))
+                .collect()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Removes directory trees that hold mapped ids (leftovers of a killed build). One that is gone already is fine.
+    pub fn sweep(&self, dirs: &[PathBuf]) -> Result<(), Error> {
+        match self.ask(None, &Request::Sweep(dirs.to_vec()))? {
+            Reply::Swept => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn ask(&self, live: Option<&Path>, request: &Request) -> Result<Reply, Error> {
+        let channel = self.connect(live)?;
+        channel.send(request, &[])?;
+        channel.receive()?.ok_or_else(|| self.died())
+    }
+}
+
+fn outcome((reply, mut descriptors): (Reply, Vec<OwnedFd>)) -> Result<Outcome, Error> {
+    match reply {
+        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None }),
+        Reply::Ran { exit, layer: Some(summary) } => {
+            let index = descriptors
+                .pop()
+                .ok_or_else(|| Error::Protocol("a layer came without its index".to_owned()))?;
+            Ok(Outcome { exit, layer: Some(summary.join(index)?) })
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(reply: Reply) -> Error {
+    match reply {
+        Reply::Refused(why) => Error::Refused(why),
+        Reply::Stopped => Error::Cancelled,
+        other => Error::Protocol(format!("{other:?} out of turn")),
+    }
+}
+
+/// One of the command's outputs. `None`: it has ended.
+struct Output {
+    stream: Stream,
+    pipe: Option<OwnedFd>,
+}
+
+/// A job being watched.
+struct Watch<'a> {
+    sandbox: &'a Sandbox,
+    channel: Channel,
+    wake: Wake,
+    outputs: [Output; 2],
+    output: &'a (dyn Fn(Stream, &[u8]) + Sync),
+    /// Until when a cancelled job may take.
+    stopping: Option<Instant>,
+}
+
+/// What a poll found ready.
+struct Ready {
+    reply: bool,
+    wake: bool,
+    outputs: [bool; 2],
+}
+
+impl Watch<'_> {
+    fn until_reply(&mut self) -> Result<(Reply, Vec<OwnedFd>), Error> {
+        loop {
+            let ready = self.poll(self.timeout())?;
+            self.copy(ready.outputs)?;
+            if ready.reply {
+                return self.channel.receive_any()?.ok_or_else(|| self.lost());
+            }
+            match self.stopping {
+                None if ready.wake => self.stop()?,
+                Some(deadline) if Instant::now() >= deadline => {
+                    // it does not answer: its init kills every process as soon as the control connection ends
+                    self.sandbox.control.shut_down()?;
+                    self.stopping = Some(Instant::now() + STOPPING);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// No process of the command is left, so whatever it wrote is in the pipes. A descriptor that it gave away to a
+    /// process of the host would keep a pipe open: its end is not waited for.
+    fn drain(&mut self) -> Result<(), Error> {
+        loop {
+            let ready = self.poll(Some(Timespec::default()))?.outputs;
+            if ready == [false; 2] {
+                return Ok(());
+            }
+            self.copy(ready)?;
+        }
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        self.stopping = Some(Instant::now() + STOPPING);
+        match self.channel.send(&Interrupt::Stop, &[]) {
+            // it has ended in the meantime: the reply is on its way
+            Err(Error::Kernel(error)) if error.errno() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The connection ended without a reply.
+    fn lost(&self) -> Error {
+        if self.stopping.is_some() { Error::Cancelled } else { self.sandbox.died() }
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let left = self.stopping?.saturating_duration_since(Instant::now());
+        Some(Timespec::try_from(left).expect("a few seconds"))
+    }
+
+    fn poll(&self, timeout: Option<Timespec>) -> Result<Ready, Error> {
+        let mut polled = vec![PollFd::new(&self.channel, PollFlags::IN)];
+        // the wake descriptor stays readable for good: it is waited for once
+        if self.stopping.is_none() {
+            polled.push(PollFd::new(&self.wake, PollFlags::IN));
+        }
+        let before_outputs = polled.len();
+        polled.extend(
+            self.outputs
+                .iter()
+                .filter_map(|output| output.pipe.as_ref())
+                .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
+        );
+        match rustix::event::poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+        let mut open_outputs = polled[before_outputs..].iter();
+        Ok(Ready {
+            reply: is_ready(&polled[0]),
+            wake: before_outputs > 1 && is_ready(&polled[1]),
+            outputs: self
+                .outputs
+                .each_ref()
+                .map(|output| output.pipe.is_some() && open_outputs.next().is_some_and(is_ready)),
+        })
+    }
+
+    fn copy(&mut self, ready: [bool; 2]) -> Result<(), Error> {
+        for (output, _) in self.outputs.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            let Some(pipe) = &output.pipe else { continue };
+            let mut chunk = vec![0; CHUNK];
+            match rustix::io::read(pipe, &mut chunk) {
+                Ok(0) => output.pipe = None,
+                Ok(len) => (self.output)(output.stream, &chunk[..len]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}

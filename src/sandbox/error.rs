@@ -1,0 +1,70 @@
+//! What can go wrong inside the sandbox.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the sandbox, or one step of it, does not work. It reaches the coordinator as words.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel refused a request.
+    #[error(transparent)]
+    Kernel(#[from] rbuild_userns::Error),
+    /// The connection to another process of the sandbox.
+    #[error(transparent)]
+    Connection(#[from] crate::runtime::Error),
+    /// A file could not be read or written.
+    #[error("{verb} {path:?}")]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something does not appear where it should in the step's root.
+    #[error("mount {what} at {target:?}")]
+    Mount {
+        /// What.
+        what: String,
+        /// Where, inside the root.
+        target: PathBuf,
+        /// Why not.
+        source: Box<Error>,
+    },
+    /// A path of the step's root does not resolve.
+    #[error("resolve {path:?} in the root")]
+    Resolve {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A mount over `/` would hide the root.
+    #[error("mount target {0:?} is no place beneath /")]
+    Target(PathBuf),
+    /// The server of root file systems is gone.
+    #[error("the server of root file systems ended")]
+    ServerGone,
+    /// The server of root file systems refused, in its words.
+    #[error("{0}")]
+    Refused(String),
+    /// The running program cannot be found on disk.
+    #[error("the program {0:?} was replaced while it runs: start the build again")]
+    Replaced(PathBuf),
+}
+
+impl Error {
+    /// Names the file behind an error of `std::io` or `rustix`.
+    pub(super) fn file<E: Into<io::Error>>(
+        verb: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::File { verb, path: path.into(), source: source.into() }
+    }
+
+    /// Names what was to be mounted where.
+    pub(super) fn mounting(what: &str, target: impl Into<PathBuf>) -> impl FnOnce(Self) -> Self {
+        move |source| Self::Mount { what: what.to_owned(), target: target.into(), source: Box::new(source) }
+    }
+}

@@ -1,0 +1,87 @@
+//! The root of a step while it is being put together.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rbuild_userns::mount::{self, Attributes, Depth, Tree};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::Error;
+use super::target::{self, Stub, Target};
+use crate::runtime::{Access, Mount};
+
+/// A mounted root that is not yet entered.
+pub(super) struct StepRoot {
+    tree: Tree,
+    /// Made for the sake of mounts, relative to the root.
+    stubs: Vec<PathBuf>,
+}
+
+impl StepRoot {
+    /// Takes the root mounted at `path`, in this process's own mount namespace.
+    pub(super) fn over(path: &Path) -> Result<Self, Error> {
+        // pivot_root wants a mount point, and what is at `path` may be a directory of a larger mount
+        let tree = Tree::copy_of(path, Depth::All)?;
+        let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .map_err(Error::file("open", path))?;
+        tree.attach(place.as_fd())?;
+        Ok(Self { tree, stubs: Vec::new() })
+    }
+
+    /// Mounts a tree at `target`, where a stub is made if nothing is there.
+    pub(super) fn mount(&mut self, what: &str, tree: &Tree, target: &str, stub: Stub) -> Result<(), Error> {
+        let place = self.open_or_create(Path::new(target), stub)?;
+        if place.path.as_os_str().is_empty() {
+            return Err(Error::Target(target.into()));
+        }
+        // the kernel's own word for it is EINVAL
+        match (stub, is_dir(&place.fd, target)?) {
+            (Stub::File, true) => return Err(mismatch(what, target, Errno::ISDIR)),
+            (Stub::Directory, false) => return Err(mismatch(what, target, Errno::NOTDIR)),
+            _ => {}
+        }
+        tree.attach(place.fd.as_fd()).map_err(Error::from).map_err(Error::mounting(what, target))?;
+        self.stubs.extend(place.made);
+        Ok(())
+    }
+
+    /// Shows a file or directory of the host.
+    pub(super) fn mount_volume(&mut self, volume: &Mount) -> Result<(), Error> {
+        let what = volume.source.display().to_string();
+        let tree = Tree::copy_of(&volume.source, Depth::All)
+            .map_err(Error::from)
+            .map_err(Error::mounting(&what, &volume.target))?;
+        if volume.access == Access::ReadOnly {
+            tree.restrict(Attributes::MOUNT_ATTR_RDONLY, Depth::All)?;
+        }
+        let stub = if is_dir(&tree, &what)? { Stub::Directory } else { Stub::File };
+        self.mount(&what, &tree, &volume.target, stub)
+    }
+
+    /// Resolves a path, making what is missing as part of the image.
+    pub(super) fn open_or_create(&self, path: &Path, stub: Stub) -> Result<Target, Error> {
+        target::open_or_create(self.as_fd(), path, stub)
+    }
+
+    /// Makes it the root of this process. Returns the stubs.
+    pub(super) fn enter(self) -> Result<Vec<PathBuf>, Error> {
+        mount::change_root(self.tree.as_fd())?;
+        Ok(self.stubs)
+    }
+}
+
+impl AsFd for StepRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
+    }
+}
+
+fn is_dir(place: impl AsFd, name: &str) -> Result<bool, Error> {
+    let stat = rustix::fs::fstat(place).map_err(Error::file("stat", name))?;
+    Ok(FileType::from_raw_mode(stat.st_mode).is_dir())
+}
+
+fn mismatch(what: &str, target: &str, errno: Errno) -> Error {
+    Error::mounting(what, target)(Error::Resolve { path: target.into(), source: errno.into() })
+}

@@ -1,0 +1,225 @@
+//! The server process: the one place of the sandbox with threads. It owns the served stacks and every mounted root.
+//!
+//! Each supervisor has a connection and a thread here. A connection that ends with a root still mounted takes it down.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::{BROKEN, Error, ROOTS};
+use crate::layer::{self, Layer, Written};
+use crate::oci::DiffId;
+use crate::rootfs::{self, Driver, Root, Stack};
+use crate::runtime::wire::{Channel, Summary, in_words};
+use crate::runtime::{LayerFiles, RootfsChoice};
+
+/// What a supervisor asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Ask {
+    /// Mount a root.
+    Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, live: PathBuf },
+    /// Unmount it and write what changed into the descriptor that comes along.
+    Freeze { ignore: Vec<PathBuf> },
+    /// Unmount it and forget it.
+    Discard,
+    /// Try every driver.
+    Probe { live: PathBuf },
+}
+
+/// What the server answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Answer {
+    /// It is mounted here.
+    Prepared(PathBuf),
+    /// The layer; its index comes along.
+    Frozen(Summary),
+    /// It is gone.
+    Discarded,
+    /// The drivers, each with its refusal.
+    Probed(Vec<(RootfsChoice, Option<String>)>),
+    /// It cannot be done.
+    Refused(String),
+}
+
+/// Returns an exit code, but only when init does not take connections any more.
+pub(super) fn run(connections: &Channel) -> i32 {
+    let server = Arc::new(Server {
+        rootfs: rootfs::Server::start(Path::new(ROOTS)).map_err(|error| in_words(&error)),
+        layers: Mutex::default(),
+        taken: Mutex::default(),
+    });
+    loop {
+        match connections.receive_with::<()>(1) {
+            Ok(Some(((), mut connection))) => {
+                let Some(connection) = connection.pop().and_then(Channel::from_descriptor) else { continue };
+                let server = Arc::clone(&server);
+                std::thread::spawn(move || {
+                    if let Err(error) = server.serve(&connection) {
+                        eprintln!("{}", in_words(&error));
+                    }
+                });
+            }
+            Ok(None) => return 0,
+            Err(error) => {
+                eprintln!("{}", in_words(&error));
+                return BROKEN;
+            }
+        }
+    }
+}
+
+struct Server {
+    /// Where it did not start, each job learns why: `info` must be able to say it.
+    rootfs: Result<rootfs::Server, String>,
+    /// Every layer seen so far: equal layers are served from the same inodes and stay in the page cache.
+    layers: Mutex<HashMap<DiffId, Arc<Layer>>>,
+    /// What [`RootfsChoice::Auto`] came to.
+    taken: Mutex<Option<Driver>>,
+}
+
+/// Why a driver did not mount.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("open layer {diff_id}")]
+    Layer { diff_id: DiffId, source: layer::Error },
+    #[error("{0}")]
+    NoServer(String),
+    #[error("root file system driver {driver:?}")]
+    Driver { driver: Driver, source: rootfs::Error },
+    #[error("{0}")]
+    Every(String),
+}
+
+impl Server {
+    fn serve(&self, connection: &Channel) -> Result<(), Error> {
+        let mut root: Option<Box<dyn Root>> = None;
+        while let Some((ask, descriptors)) = connection.receive_any::<Ask>()? {
+            let mut index = None;
+            let answer = match ask {
+                Ask::Prepare { stack, rootfs, live } => match self.prepare(&stack, rootfs, &live) {
+                    Ok(prepared) => Answer::Prepared(root.insert(prepared).path().to_path_buf()),
+                    Err(refusal) => Answer::Refused(in_words(&refusal)),
+                },
+                Ask::Freeze { ignore } => match freeze(root.take(), descriptors, &ignore) {
+                    Ok(written) => {
+                        let (summary, file) = Summary::divide(&written)?;
+                        index = Some(file);
+                        Answer::Frozen(summary)
+                    }
+                    Err(refusal) => Answer::Refused(refusal),
+                },
+                Ask::Discard => match root.take().map_or(Ok(()), Root::discard) {
+                    Ok(()) => Answer::Discarded,
+                    Err(error) => Answer::Refused(in_words(&error)),
+                },
+                Ask::Probe { live } => Answer::Probed(self.probe(&live)),
+            };
+            let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
+            connection.send(&answer, &with)?;
+        }
+        // the supervisor is gone without a word
+        root.map_or(Ok(()), Root::discard).map_err(|error| Error::Refused(in_words(&error)))
+    }
+
+    fn prepare(
+        &self,
+        stack: &[LayerFiles],
+        choice: RootfsChoice,
+        live: &Path,
+    ) -> Result<Box<dyn Root>, Refusal> {
+        let stack = self.stack(stack)?;
+        let drivers = match (choice, *lock(&self.taken)) {
+            (RootfsChoice::Kernel, _) => vec![Driver::Kernel],
+            (RootfsChoice::Fuse, _) => vec![Driver::Fuse],
+            (RootfsChoice::Auto, Some(taken)) => vec![taken],
+            (RootfsChoice::Auto, None) => by_preference(),
+        };
+        let mut refusals = Vec::new();
+        for driver in drivers {
+            match self.mount(stack.clone(), driver, live) {
+                Ok(root) => {
+                    if choice == RootfsChoice::Auto {
+                        *lock(&self.taken) = Some(driver);
+                    }
+                    return Ok(root);
+                }
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        match <[Refusal; 1]>::try_from(refusals) {
+            Ok([refusal]) => Err(refusal),
+            Err(refusals) => {
+                let words: Vec<_> = refusals.iter().map(|refusal| in_words(refusal)).collect();
+                Err(Refusal::Every(words.join("; ")))
+            }
+        }
+    }
+
+    fn mount(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Box<dyn Root>, Refusal> {
+        let rootfs = self.rootfs.as_ref().map_err(|why| Refusal::NoServer(why.clone()))?;
+        rootfs.prepare(stack, driver, live).map_err(|source| Refusal::Driver { driver, source })
+    }
+
+    fn stack(&self, files: &[LayerFiles]) -> Result<Stack, Refusal> {
+        let mut layers = lock(&self.layers);
+        let mut open = |files: &LayerFiles| {
+            let diff_id = files.diff_id;
+            if let Some(layer) = layers.get(&diff_id) {
+                return Ok(Arc::clone(layer));
+            }
+            let layer = Layer::open(diff_id, &files.tar, &files.index)
+                .map_err(|source| Refusal::Layer { diff_id, source })?;
+            Ok(Arc::clone(layers.entry(diff_id).or_insert(Arc::new(layer))))
+        };
+        files.iter().map(&mut open).collect::<Result<_, _>>().map(Stack::new)
+    }
+
+    /// Really mounts each driver over an empty stack, and takes it down again.
+    fn probe(&self, live: &Path) -> Vec<(RootfsChoice, Option<String>)> {
+        let attempt = |driver| {
+            let root = self.mount(Stack::new(Vec::new()), driver, live)?;
+            root.discard().map_err(|source| Refusal::Driver { driver, source })
+        };
+        let tried = by_preference().into_iter().map(|driver| {
+            let choice = match driver {
+                Driver::Kernel => RootfsChoice::Kernel,
+                Driver::Fuse => RootfsChoice::Fuse,
+            };
+            (choice, attempt(driver).err().map(|refusal| in_words(&refusal)))
+        });
+        tried.collect()
+    }
+}
+
+fn freeze(
+    root: Option<Box<dyn Root>>,
+    mut descriptors: Vec<OwnedFd>,
+    ignore: &[PathBuf],
+) -> Result<Written, String> {
+    let (Some(root), Some(tar)) = (root, descriptors.pop()) else {
+        return Err("a freeze needs a mounted root and a tar".to_owned());
+    };
+    root.freeze(File::from(tar), ignore).map_err(|error| in_words(&error))
+}
+
+/// The kernel's overlay is faster. Where one id alone is mapped, only our own can record any other owner.
+fn by_preference() -> Vec<Driver> {
+    if one_id_is_mapped() { vec![Driver::Fuse, Driver::Kernel] } else { vec![Driver::Kernel, Driver::Fuse] }
+}
+
+fn one_id_is_mapped() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let mut extents = map.lines().map(|line| line.split_whitespace().nth(2));
+    (extents.next(), extents.next()) == (Some(Some("1")), None)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // both hold what can be found out again; neither is ever half changed
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

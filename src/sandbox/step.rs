@@ -1,0 +1,106 @@
+//! A step: from a copy of the supervisor to the command, inside namespaces and a root of its own.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rbuild_userns::namespace::{self, Namespace, unshare};
+use rbuild_userns::process::{self, Child};
+use rbuild_userns::spawn;
+use serde::{Deserialize, Serialize};
+
+use super::root::StepRoot;
+use super::target::Stub;
+use super::{BROKEN, Error, credentials, exec, netfiles, system};
+use crate::runtime::wire::{Channel, in_words};
+use crate::runtime::{Job, Network};
+
+/// The writing ends of the pipes that the coordinator reads.
+pub(super) struct Outputs {
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+/// What a step tells the supervisor before it turns into the command.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum News {
+    /// The root is complete. These paths were made in it for the sake of mounts.
+    Complete(Vec<PathBuf>),
+    /// There will be no command.
+    Failed(String),
+}
+
+/// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with the paths
+/// made in the root for the sake of mounts.
+pub(super) fn start(
+    job: &Job,
+    root: &Path,
+    files: &Path,
+    outputs: Outputs,
+) -> Result<(Child, Vec<PathBuf>), Error> {
+    netfiles::write(files, job)?;
+    let (news, theirs) = Channel::pair()?;
+    // from here on the next child is the first process of a new pid namespace
+    unshare(&[Namespace::Pid])?;
+    let step = process::fork(|| become_command(job, root, files, &outputs, &theirs))?;
+    drop((theirs, outputs));
+    let mut stubs = Vec::new();
+    // the connection ends when the command is executed
+    while let Some(one) = news.receive()? {
+        match one {
+            News::Complete(made) => stubs = made,
+            News::Failed(why) => {
+                step.wait()?;
+                return Err(Error::Refused(why));
+            }
+        }
+    }
+    Ok((step, stubs))
+}
+
+/// In the child. Returns only if there will be no command, with its exit code.
+fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
+    let prepared = complete(job, root, files, outputs).and_then(|stubs| {
+        news.send(&News::Complete(stubs), &[])?;
+        credentials::assume(&job.process)
+    });
+    match prepared {
+        Ok(()) => exec::command(&job.process),
+        Err(error) => {
+            if let Err(unheard) = news.send(&News::Failed(in_words(&error)), &[]) {
+                eprintln!("{}", in_words(&unheard));
+            }
+            BROKEN
+        }
+    }
+}
+
+/// Makes the namespaces and the root, and enters them. Returns the paths made in the root.
+fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<Vec<PathBuf>, Error> {
+    process::die_with_parent()?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    unshare(&[Namespace::Mount, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup])?;
+    if job.network == Network::None {
+        unshare(&[Namespace::Net])?;
+        namespace::bring_loopback_up()?;
+    }
+    namespace::set_host_name(&job.hostname)?;
+
+    let mut step_root = StepRoot::over(root)?;
+    system::mount_all(&mut step_root)?;
+    netfiles::mount_all(&mut step_root, files)?;
+    for volume in &job.mounts {
+        step_root.mount_volume(volume)?;
+    }
+    // a working directory is no stub: one that was missing belongs to the layer
+    let cwd = step_root.open_or_create(Path::new(&job.process.cwd), Stub::Directory)?;
+    let stubs = step_root.enter()?;
+    rustix::process::fchdir(&cwd.fd).map_err(Error::file("enter", &job.process.cwd))?;
+
+    let null = std::fs::File::open("/dev/null").map_err(Error::file("open", "/dev/null"))?;
+    spawn::set_stdio(null.as_fd(), outputs.stdout.as_fd(), outputs.stderr.as_fd())?;
+    rustix::process::setsid().map_err(Error::file("start a session in", &job.process.cwd))?;
+    process::reset_signals()?;
+    process::close_at_exec()?;
+    Ok(stubs)
+}

@@ -1,0 +1,136 @@
+//! A supervisor: one process per connection of the coordinator, which it serves once.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rbuild_userns::process::Ended;
+
+use super::server::{Answer, Ask};
+use super::step::{self, Outputs};
+use super::stop::{Watched, until_end};
+use super::{Error, STEPS, sweep};
+use crate::runtime::wire::{Channel, Reply, Request, in_words};
+use crate::runtime::{Exit, Job};
+
+/// Returns an exit code: other than 0 only if the coordinator could not be answered.
+pub(super) fn run(connection: &Channel, server: &Channel) -> i32 {
+    let served = match connection.receive_any::<Request>() {
+        Ok(Some((request, descriptors))) => serve(request, descriptors, connection, &Server(server)),
+        // the coordinator thought better of it
+        Ok(None) => return 0,
+        Err(error) => Err(error.into()),
+    };
+    let (reply, index) = served.unwrap_or_else(|error| (Reply::Refused(in_words(&error)), None));
+    let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
+    i32::from(connection.send(&reply, &with).is_err())
+}
+
+/// A reply and the index of a layer.
+type Served = (Reply, Option<OwnedFd>);
+
+fn serve(
+    request: Request,
+    descriptors: Vec<OwnedFd>,
+    connection: &Channel,
+    server: &Server<'_>,
+) -> Result<Served, Error> {
+    match request {
+        Request::Run(job) => run_job(&job, descriptors, connection, server),
+        Request::Probe(live) => match server.ask(&Ask::Probe { live }, &[])?.0 {
+            Answer::Probed(drivers) => Ok((Reply::Probed(drivers), None)),
+            other => Err(unexpected(other)),
+        },
+        Request::Sweep(dirs) => {
+            dirs.iter().try_for_each(|dir| sweep::remove(dir))?;
+            Ok((Reply::Swept, None))
+        }
+    }
+}
+
+fn run_job(
+    job: &Job,
+    descriptors: Vec<OwnedFd>,
+    connection: &Channel,
+    server: &Server<'_>,
+) -> Result<Served, Error> {
+    let [tar, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
+        .map_err(|found| Error::Refused(format!("{} descriptors came with a job, not 3", found.len())))?;
+    let root = server.prepare(job)?;
+    let outputs = Outputs { stdout, stderr };
+    match step_ends(job, &root, outputs, connection) {
+        Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
+            let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
+            let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
+            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary) }, index))
+        }
+        Ok((Watched::Ended(ended), _)) => {
+            server.discard()?;
+            let exit = match ended {
+                Ended::Code(code) => Exit::Code(code),
+                Ended::Signal(signal) => Exit::Signal(signal),
+            };
+            Ok((Reply::Ran { exit, layer: None }, None))
+        }
+        Ok((Watched::Stopped, _)) => {
+            server.discard()?;
+            Ok((Reply::Stopped, None))
+        }
+        Err(error) => {
+            server.discard()?;
+            Err(error)
+        }
+    }
+}
+
+/// Runs the command to its end. The paths were made in the root for its sake.
+fn step_ends(
+    job: &Job,
+    root: &Path,
+    outputs: Outputs,
+    connection: &Channel,
+) -> Result<(Watched, Vec<PathBuf>), Error> {
+    let files = Path::new(STEPS).join(std::process::id().to_string());
+    std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
+    let (step, stubs) = step::start(job, root, &files, outputs)?;
+    let watched = until_end(&step, connection)?;
+    // what happens to the files on a failure above does not matter: they are a few bytes of the sandbox's own tmpfs
+    sweep::remove(&files)?;
+    Ok((watched, stubs))
+}
+
+/// This connection's end of the server.
+struct Server<'a>(&'a Channel);
+
+impl Server<'_> {
+    fn ask(
+        &self,
+        ask: &Ask,
+        with: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<(Answer, Option<OwnedFd>), Error> {
+        self.0.send(ask, with)?;
+        let (answer, mut descriptors) = self.0.receive_any()?.ok_or(Error::ServerGone)?;
+        Ok((answer, descriptors.pop()))
+    }
+
+    fn prepare(&self, job: &Job) -> Result<PathBuf, Error> {
+        let (stack, live) = (job.stack.clone(), job.live.clone());
+        match self.ask(&Ask::Prepare { stack, rootfs: job.rootfs, live }, &[])?.0 {
+            Answer::Prepared(root) => Ok(root),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn discard(&self) -> Result<(), Error> {
+        match self.ask(&Ask::Discard, &[])?.0 {
+            Answer::Discarded => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+}
+
+fn unexpected(answer: Answer) -> Error {
+    match answer {
+        Answer::Refused(why) => Error::Refused(why),
+        other => Error::Refused(format!("{other:?} out of turn")),
+    }
+}

@@ -1,0 +1,56 @@
+//! Removing what steps left: their files belong to mapped ids, over which only the root of the namespace has power.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::Error;
+
+/// Removes a directory tree. One that is gone already is fine.
+pub(super) fn remove(dir: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other.map_err(Error::file("remove", dir)),
+    }
+}
+
+/// Removes what is in a directory, but not itself. One that is gone already is fine.
+pub(super) fn empty(dir: &Path) -> Result<(), Error> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(Error::file("read", dir))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::file("read", dir))?;
+        let path = entry.path();
+        let is_dir = entry.file_type().map_err(Error::file("stat", &path))?.is_dir();
+        let removed = if is_dir { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.map_err(Error::file("remove", path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_what_is_inside_goes() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (live, outside) = (scratch.path().join("live"), scratch.path().join("outside"));
+        fs::create_dir_all(live.join("work/deep")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("kept"), "").unwrap();
+        fs::write(live.join("file"), "").unwrap();
+        symlink(&outside, live.join("link")).unwrap();
+        symlink(&outside, live.join("work/link")).unwrap();
+        empty(&live).unwrap();
+        assert_eq!(fs::read_dir(&live).unwrap().count(), 0);
+        assert!(outside.join("kept").exists());
+        remove(&live).unwrap();
+        remove(&live).unwrap();
+        empty(&live).unwrap();
+        assert!(!live.exists());
+    }
+}

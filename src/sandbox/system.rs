@@ -1,0 +1,170 @@
+//! What the kernel shows a step: `/proc`, `/sys` and `/dev`, with the parts hidden or read-only that containers do not
+//! see or change.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rbuild_userns::mount::{Attributes, Depth, Setting, Tree};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::root::StepRoot;
+use super::target::{self, Stub};
+use super::{EMPTY, Error};
+
+/// No setuid programs and no device nodes.
+const PLAIN: Attributes = Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_ATTR_NODEV);
+/// And nothing that can be executed.
+const INERT: Attributes = PLAIN.union(Attributes::MOUNT_ATTR_NOEXEC);
+const INERT_READ_ONLY: Attributes = INERT.union(Attributes::MOUNT_ATTR_RDONLY);
+
+/// The host's devices that every container has.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Symlinks of `/dev`.
+const LINKS: [(&str, &str); 6] = [
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+];
+
+/// Hidden, where they exist: what tells of the host or reaches its hardware and memory.
+const MASKED: [&str; 14] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/dev/block",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/fs/selinux",
+];
+
+/// Readable only.
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Mounts all of it.
+pub(super) fn mount_all(root: &mut StepRoot) -> Result<(), Error> {
+    root.mount("proc", &proc()?, "/proc", Stub::Directory)?;
+    let (sys, cgroups) = sys()?;
+    root.mount("sys", &sys, "/sys", Stub::Directory)?;
+    if let (Some(cgroups), Some(place)) =
+        (cgroups, target::open_existing(root.as_fd(), Path::new("/sys/fs/cgroup"))?)
+    {
+        cgroups.attach(place.as_fd())?;
+    }
+    mount_dev(root)?;
+    READ_ONLY.iter().try_for_each(|path| make_read_only(root, path))?;
+    MASKED.iter().try_for_each(|path| mask(root, path))
+}
+
+/// A new procfs shows this pid namespace alone. Where the kernel refuses one, because parts of the outer one are hidden
+/// (a container whose engine masks them), the outer one is shown with its masks.
+fn proc() -> Result<Tree, Error> {
+    match Tree::new("proc", &[], INERT) {
+        Err(error) if is_permission(&error) => Ok(Tree::copy_of(Path::new("/proc"), Depth::All)?),
+        other => Ok(other?),
+    }
+}
+
+/// A new sysfs belongs to the network namespace, and only its owner may mount one; without one of our own the host's is
+/// shown. A new one lacks the control groups, which come from the host.
+fn sys() -> Result<(Tree, Option<Tree>), Error> {
+    match Tree::new("sysfs", &[], INERT_READ_ONLY) {
+        Ok(sys) => {
+            let cgroups = Path::new("/sys/fs/cgroup");
+            if !cgroups.exists() {
+                return Ok((sys, None));
+            }
+            let cgroups = Tree::copy_of(cgroups, Depth::All)?;
+            cgroups.restrict(INERT_READ_ONLY, Depth::All)?;
+            Ok((sys, Some(cgroups)))
+        }
+        Err(error) if is_permission(&error) => {
+            let sys = Tree::copy_of(Path::new("/sys"), Depth::All)?;
+            sys.restrict(INERT_READ_ONLY, Depth::All)?;
+            Ok((sys, None))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_permission(error: &rbuild_userns::Error) -> bool {
+    error.errno() == Some(Errno::PERM.raw_os_error())
+}
+
+fn mount_dev(root: &mut StepRoot) -> Result<(), Error> {
+    let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64m")];
+    let dev = Tree::new("tmpfs", &settings, Attributes::MOUNT_ATTR_NOSUID)?;
+    root.mount("dev", &dev, "/dev", Stub::Directory)?;
+    for name in DEVICES {
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
+        let stub = rustix::fs::openat(&dev, name, flags, Mode::from_raw_mode(0o666))
+            .map_err(Error::file("create in /dev:", name))?;
+        let device = Tree::copy_of(&Path::new("/dev").join(name), Depth::One)?;
+        device.attach(stub.as_fd()).map_err(Error::from).map_err(Error::mounting("device", name))?;
+    }
+    for (name, text) in LINKS {
+        rustix::fs::symlinkat(text, &dev, name).map_err(Error::file("link in /dev:", name))?;
+    }
+    for (name, tree) in
+        [("pts", terminals()?), ("shm", shared_memory()?), ("mqueue", Tree::new("mqueue", &[], INERT)?)]
+    {
+        rustix::fs::mkdirat(&dev, name, Mode::from_raw_mode(0o755))
+            .map_err(Error::file("create in /dev:", name))?;
+        let place = rustix::fs::openat(&dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+            .map_err(Error::file("open in /dev:", name))?;
+        tree.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting(name, "/dev"))?;
+    }
+    Ok(())
+}
+
+/// Pseudo terminals, owned by group 5 (`tty` in every distribution) where that id is mapped.
+fn terminals() -> Result<Tree, Error> {
+    let settings = [
+        Setting::Flag("newinstance"),
+        Setting::Text("ptmxmode", "0666"),
+        Setting::Text("mode", "0620"),
+        Setting::Text("gid", "5"),
+    ];
+    let attributes = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC;
+    match Tree::new("devpts", &settings, attributes) {
+        Err(error) if error.errno() == Some(Errno::INVAL.raw_os_error()) => {
+            Ok(Tree::new("devpts", &settings[..3], attributes)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+fn shared_memory() -> Result<Tree, Error> {
+    let settings = [Setting::Text("mode", "1777"), Setting::Text("size", "64m")];
+    Ok(Tree::new("tmpfs", &settings, INERT)?)
+}
+
+fn make_read_only(root: &StepRoot, path: &str) -> Result<(), Error> {
+    let Some(place) = target::open_existing(root.as_fd(), Path::new(path))? else { return Ok(()) };
+    let tree = Tree::copy_of_open(place.as_fd(), Depth::All)?;
+    tree.restrict(INERT_READ_ONLY, Depth::All)?;
+    tree.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("read-only", path))
+}
+
+/// Lays an empty directory over a directory, and `/dev/null` over a file.
+fn mask(root: &StepRoot, path: &str) -> Result<(), Error> {
+    let Some(place) = target::open_existing(root.as_fd(), Path::new(path))? else { return Ok(()) };
+    let stat = rustix::fs::fstat(&place).map_err(Error::file("stat", path))?;
+    let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    let mask = Tree::copy_of(Path::new(if is_dir { EMPTY } else { "/dev/null" }), Depth::One)?;
+    if is_dir {
+        mask.restrict(INERT_READ_ONLY, Depth::One)?;
+    }
+    mask.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("a mask", path))
+}
