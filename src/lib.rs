@@ -48,6 +48,7 @@ pub mod rootfs;
 pub mod runtime;
 pub mod sandbox;
 pub mod store;
+pub mod transfer;
 
 /// The re-exec entry: call it first in `main`, before any thread exists. Returns at once in an ordinary process; in a
 /// process that was started as a sandbox it runs the sandbox and never returns.

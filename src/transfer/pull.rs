@@ -1,0 +1,121 @@
+//! Pull: manifest, config, layers, name, in this order; the name last, so that it never leads to half an image.
+
+use std::io::Read;
+
+use super::{Error, fetch, parallel};
+use crate::oci::{Descriptor, DiffId, ImageConfig, Manifest, Platform, Reference, media_type};
+use crate::progress::{Event, Sink};
+use crate::registry::{Client, Fetched};
+use crate::store::{self, Image, Store};
+
+/// How many layers travel at once. More would share the same line and the same processors.
+const LANES: usize = 4;
+/// Configs of real images have some kilobytes; this is one with a megabyte of labels, eight times over.
+const CONFIG_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// Pulls and names the image `reference.remote()`; layers in parallel, each verified, unpacked and indexed
+/// while it streams. A layer that is here already is not fetched.
+pub fn pull(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    platform: &Platform,
+    sink: &dyn Sink,
+) -> Result<Image, Error> {
+    let name = reference.remote();
+    let fetched = client.manifest_for(&name, platform)?;
+    Pull { store, client, name, sink }.take(&fetched, platform)
+}
+
+/// One pull.
+pub(super) struct Pull<'a> {
+    pub store: &'a Store,
+    pub client: &'a Client,
+    pub name: Reference,
+    pub sink: &'a dyn Sink,
+}
+
+impl Pull<'_> {
+    /// Brings in all that `fetched` refers to, then the image itself.
+    pub(super) fn take(&self, fetched: &Fetched, platform: &Platform) -> Result<Image, Error> {
+        let manifest = Manifest::parse(&fetched.bytes).map_err(|source| self.document(source))?;
+        self.check_types(&manifest)?;
+        let config = self.config(&manifest.config)?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers.len());
+            return Err(Error::LayerCount { name: self.name.to_string(), diff_ids, layers });
+        }
+        self.compare(&config, platform);
+        let layers: Vec<(&Descriptor, DiffId)> =
+            manifest.layers.iter().zip(config.rootfs.diff_ids.iter().copied()).collect();
+        parallel::each(LANES, &layers, |(blob, diff_id), stop| fetch::layer(self, blob, *diff_id, stop))?;
+        let image = self.store.put_manifest(&fetched.media_type, &fetched.bytes)?;
+        self.store.tag(&image, &self.name)?;
+        Ok(image)
+    }
+
+    /// Refuses, before anything large is fetched, what could not be used afterwards.
+    fn check_types(&self, manifest: &Manifest) -> Result<(), Error> {
+        let name = || self.name.to_string();
+        let config = &manifest.config.media_type;
+        if ![media_type::CONFIG, media_type::DOCKER_CONFIG].contains(&config.as_str()) {
+            return Err(Error::Artifact { name: name(), media_type: config.clone() });
+        }
+        for layer in &manifest.layers {
+            let (blob, media_type) = (layer.digest, layer.media_type.clone());
+            if media_type.contains(".foreign.") || media_type.contains(".nondistributable.") {
+                return Err(Error::ForeignLayer { name: name(), blob, media_type });
+            }
+            if !LAYER_TYPES.contains(&media_type.as_str()) {
+                return Err(Error::LayerType { name: name(), blob, media_type });
+            }
+        }
+        Ok(())
+    }
+
+    fn config(&self, blob: &Descriptor) -> Result<ImageConfig, Error> {
+        if blob.size > CONFIG_LIMIT {
+            let (blob, size) = (blob.digest, blob.size);
+            return Err(Error::ConfigSize { name: self.name.to_string(), blob, size, limit: CONFIG_LIMIT });
+        }
+        if self.store.holds(&blob.digest, blob.size)? {
+            match self.store.read_blob(&blob.digest, CONFIG_LIMIT) {
+                Ok(bytes) => return ImageConfig::parse(&bytes).map_err(|source| self.document(source)),
+                // Fetching replaces it.
+                Err(store::Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut bytes = Vec::new();
+        let read = self.client.blob(&self.name, blob)?.read_to_end(&mut bytes);
+        read.map_err(fetch::registry_error)?;
+        let config = ImageConfig::parse(&bytes).map_err(|source| self.document(source))?;
+        self.store.put_blob(&bytes)?;
+        Ok(config)
+    }
+
+    /// Says so if the image is for another platform: without an index nobody has chosen it.
+    fn compare(&self, config: &ImageConfig, wanted: &Platform) {
+        let (os, architecture) = (config.os.clone(), config.architecture.clone());
+        let platform = Platform { os, architecture, variant: config.variant.clone() };
+        if !platform.satisfies(wanted) {
+            let text = format!("{}: the image is for {platform}, not for {wanted}", self.name);
+            self.sink.event(Event::Warning(text));
+        }
+    }
+
+    fn document(&self, source: crate::oci::Error) -> Error {
+        Error::Document { name: self.name.to_string(), source }
+    }
+}
+
+/// The layers that can be unpacked. zstd in an image of Docker's types is what buildah makes of
+/// `--compression-format zstd`.
+const LAYER_TYPES: [&str; 6] = [
+    media_type::LAYER,
+    media_type::LAYER_GZIP,
+    media_type::LAYER_ZSTD,
+    media_type::DOCKER_LAYER,
+    media_type::DOCKER_LAYER_GZIP,
+    super::pack::DOCKER_LAYER_ZSTD,
+];
