@@ -39,6 +39,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod build;
 pub mod dockerfile;
 pub mod layer;
 pub mod oci;

@@ -1,0 +1,226 @@
+//! Where COPY and ADD read from: the context, or the root of a stage or an image.
+//!
+//! Both are asked the same questions, so that the rules of COPY are written once.
+
+use std::io::{self, Read};
+
+use super::super::StepError;
+use super::super::context::{Context, join};
+use crate::dockerfile::glob;
+use crate::layer::{EntryKind, Kind, Metadata};
+use crate::rootfs::{Follow, Node, Stack};
+
+/// A tree of files to copy from.
+pub(in crate::build) enum Tree<'a> {
+    /// The build context.
+    Context(&'a Context),
+    /// A stage or an image, and what messages call it.
+    Stack(Stack, String),
+}
+
+/// Something in a tree.
+#[derive(Clone, Debug)]
+pub(in crate::build) struct Item {
+    /// Clean, relative to the tree's root.
+    pub path: Vec<u8>,
+    /// Never [`EntryKind::Hardlink`]: see `link`.
+    pub kind: EntryKind,
+    pub meta: Metadata,
+    /// Equal for two names of one file; `None` where a file has one name.
+    pub link: Option<(u64, u64)>,
+    /// What tells that a context file was not touched.
+    pub stamp: Option<Stamp>,
+    pub node: Option<Node>,
+}
+
+/// What a source word named.
+pub(in crate::build) struct Found {
+    /// What it is called in a directory: its last component as written or matched, even if that is a symlink
+    /// to something of another name.
+    pub name: Vec<u8>,
+    /// What that leads to.
+    pub item: Item,
+}
+
+/// What the kernel says of a context file besides its size and mtime.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::build) struct Stamp {
+    pub device: u64,
+    pub inode: u64,
+    /// Seconds and nanoseconds.
+    pub ctime: (i64, i64),
+}
+
+impl Tree<'_> {
+    /// What `path` leads to, symlinks followed within the tree.
+    pub(super) fn resolve(&self, path: &[u8]) -> Result<Option<Item>, StepError> {
+        match self {
+            Self::Context(context) => context.resolve(path).map_err(|source| self.unreadable(path, source)),
+            Self::Stack(stack, _) => {
+                let found = stack.resolve(path, Follow::Last)?;
+                Ok(found.node.map(|node| item(stack, found.path, node)))
+            }
+        }
+    }
+
+    /// The entries of a directory, sorted by name.
+    pub(super) fn children(&self, directory: &Item) -> Result<Vec<Item>, StepError> {
+        match (self, &directory.node) {
+            (Self::Context(context), _) => {
+                context.children(&directory.path).map_err(|source| self.unreadable(&directory.path, source))
+            }
+            (Self::Stack(stack, _), Some(node)) => Ok(stack
+                .read_dir(node)
+                .into_iter()
+                .map(|(name, node)| item(stack, join(&directory.path, &name), node))
+                .collect()),
+            (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
+        }
+    }
+
+    /// A file's bytes.
+    pub(super) fn open(&self, file: &Item) -> Result<Box<dyn Read + Send + '_>, StepError> {
+        match (self, &file.node) {
+            (Self::Context(context), _) => {
+                let open = context.file(&file.path).map_err(|source| self.unreadable(&file.path, source))?;
+                Ok(Box::new(open))
+            }
+            (Self::Stack(stack, _), Some(node)) => Ok(stack.open(node)),
+            (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
+        }
+    }
+
+    /// Whether the ignore file hides `path`.
+    pub(super) fn ignores(&self, path: &[u8]) -> bool {
+        matches!(self, Self::Context(context) if context.ignores(path))
+    }
+
+    /// Whether a directory and all below it is hidden.
+    pub(super) fn hides_all(&self, path: &[u8]) -> bool {
+        matches!(self, Self::Context(context) if context.hides_all(path))
+    }
+
+    /// What messages call the tree.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Context(_) => "the build context",
+            Self::Stack(_, name) => name,
+        }
+    }
+
+    pub(super) fn unreadable(&self, path: &[u8], source: io::Error) -> StepError {
+        StepError::Read { path: format!("{} of {}", String::from_utf8_lossy(path), self.name()), source }
+    }
+
+    /// The items that a source word names: one, or all that its wildcards match, hidden ones left out.
+    /// A wildcard matches within one component (Go's `filepath.Match`).
+    pub(super) fn select(&self, word: &str) -> Result<Vec<Found>, StepError> {
+        let clean = clean(word);
+        let all = if glob::has_meta(&clean) { self.matching(&clean, word)? } else { self.named(&clean)? };
+        let ignored = !all.is_empty();
+        let seen: Vec<Found> =
+            all.into_iter().filter_map(|(found, hidden)| (!hidden).then_some(found)).collect();
+        if seen.is_empty() {
+            let (pattern, tree) = (word.to_owned(), self.name().to_owned());
+            return Err(StepError::NoSource { pattern, tree, ignored });
+        }
+        Ok(seen)
+    }
+
+    /// What is at `path`, and whether it is hidden.
+    fn named(&self, path: &str) -> Result<Vec<(Found, bool)>, StepError> {
+        let Some(item) = self.resolve(path.as_bytes())? else { return Ok(Vec::new()) };
+        let hidden = self.hides(path.as_bytes(), &item);
+        Ok(vec![(Found { name: last(path.as_bytes()).to_vec(), item }, hidden)])
+    }
+
+    /// What `pattern` matches, sorted, and whether each is hidden. `word` is how it was written.
+    fn matching(&self, pattern: &str, word: &str) -> Result<Vec<(Found, bool)>, StepError> {
+        let mut matched = self.named("")?;
+        for component in pattern.split('/') {
+            let directories = std::mem::take(&mut matched).into_iter().map(|(found, _)| found.item);
+            for directory in directories.filter(|item| item.kind == EntryKind::Directory) {
+                for child in self.children(&directory)? {
+                    if !matches(component, &child.path, word)? {
+                        continue;
+                    }
+                    // It may be a symlink, perhaps to a directory that the next component looks into.
+                    if let Some(item) = self.resolve(&child.path)? {
+                        let hidden = self.hides(&child.path, &item);
+                        matched.push((Found { name: last(&child.path).to_vec(), item }, hidden));
+                    }
+                }
+            }
+        }
+        Ok(matched)
+    }
+
+    /// Whether nothing of `item` can be seen under the name `path`.
+    fn hides(&self, path: &[u8], item: &Item) -> bool {
+        let hidden =
+            |path: &[u8]| self.ignores(path) && (item.kind != EntryKind::Directory || self.hides_all(path));
+        hidden(&item.path) || hidden(path)
+    }
+}
+
+/// The last component of a path.
+pub(super) fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or_default()
+}
+
+fn item(stack: &Stack, path: Vec<u8>, node: Node) -> Item {
+    let inode = stack.inode(&node);
+    let kind = match inode.kind {
+        Kind::Directory => EntryKind::Directory,
+        Kind::Symlink(target) => EntryKind::Symlink(target.to_vec()),
+        Kind::Char { major, minor } => EntryKind::Char { major, minor },
+        Kind::Block { major, minor } => EntryKind::Block { major, minor },
+        Kind::Fifo => EntryKind::Fifo,
+        Kind::File | Kind::LinkBelow(_) => EntryKind::File { size: inode.size },
+    };
+    let (mode, uid, gid, mtime, links) = (inode.mode, inode.uid, inode.gid, inode.mtime, inode.nlink);
+    let link = (links > 1 && kind != EntryKind::Directory).then(|| {
+        let (layer, ino) = stack.file_id(&node);
+        (layer as u64, u64::from(ino.0))
+    });
+    let meta = Metadata { mode, uid, gid, mtime, xattrs: stack.xattrs(&node) };
+    Item { path, kind, meta, link, stamp: None, node: Some(node) }
+}
+
+fn matches(component: &str, path: &[u8], word: &str) -> Result<bool, StepError> {
+    glob::matches(component, &String::from_utf8_lossy(last(path)))
+        .map_err(|_| StepError::Invalid(format!("syntax error in pattern {word:?}")))
+}
+
+/// The word without `.`, `..` and doubled or outer slashes; `..` at the root stays there.
+fn clean(word: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in word.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_cannot_climb_out() {
+        for (word, want) in [
+            ("/x", "x"),
+            ("../x", "x"),
+            ("a/../../x", "x"),
+            ("./a//b/", "a/b"),
+            (".", ""),
+            ("/", ""),
+            ("..", ""),
+        ] {
+            assert_eq!(clean(word), want, "{word}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What can go wrong in a build, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::dockerfile::{Diagnostics, Span};
+use crate::runtime::Exit;
+
+/// A build that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Dockerfile's text is wrong.
+    #[error("{}", .diagnostics.render(.source_text, .file))]
+    Dockerfile {
+        /// Everything that is wrong with it.
+        diagnostics: Diagnostics,
+        /// Its text.
+        source_text: String,
+        /// What it is called.
+        file: String,
+    },
+    /// An instruction cannot be carried out.
+    #[error("{place}: {source}")]
+    Step {
+        /// Which.
+        place: Box<Place>,
+        /// Why.
+        source: Box<StepError>,
+    },
+    /// The ignore file's text is wrong.
+    #[error("ignore file: {0}")]
+    Ignore(String),
+    /// No stage has this name or index.
+    #[error("target stage {0:?} could not be found")]
+    NoTarget(String),
+    /// The store cannot take the result, or is damaged.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// Leftovers of an earlier build cannot be removed.
+    #[error(transparent)]
+    Runtime(#[from] crate::runtime::Error),
+    /// The context is no directory that can be read.
+    #[error("build context {path:?}: {source}")]
+    Context {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The instruction an error belongs to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The Dockerfile's name.
+    pub file: String,
+    /// Its lines.
+    pub span: Span,
+    /// The instruction, on one line.
+    pub text: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: building at STEP {:?}", self.file, self.span.first_line, self.text)
+    }
+}
+
+/// Why an instruction cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The command of a RUN ended badly. The program's own exit code follows it.
+    #[error("while running {:?}: {}", shortened(.command), describe(*.exit))]
+    Failed {
+        /// The command; its first line stands for it in the message.
+        command: String,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A signal asked the build to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// Understood, but not carried out by this version.
+    #[error("{0} is not supported yet")]
+    Unsupported(String),
+    /// A variable cannot be expanded.
+    #[error("{word:?}: {why}")]
+    Expand {
+        /// The word.
+        word: String,
+        /// Why not.
+        why: String,
+    },
+    /// A value breaks the instruction's rules.
+    #[error("{0}")]
+    Invalid(String),
+    /// A source of COPY or ADD does not exist.
+    #[error("no items matching {pattern:?} in {tree}{}", if *.ignored { " (the ignore file excludes it)" } else { "" })]
+    NoSource {
+        /// As written, expanded.
+        pattern: String,
+        /// `the build context`, `stage "x"`, …
+        tree: String,
+        /// Whether it would exist without the ignore file.
+        ignored: bool,
+    },
+    /// A path of the image cannot become what the instruction needs.
+    #[error("{path}: {why}")]
+    InTheWay {
+        /// Which.
+        path: String,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// A file stands where a directory is needed, or the other way round.
+    #[error("cannot copy {source_path:?} to {target:?}: {why}")]
+    Conflict {
+        /// What was to be copied.
+        source_path: String,
+        /// Where to.
+        target: String,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// A user or group name is in neither the image's passwd nor its group file.
+    #[error("unable to find {kind} {name}: no matching entries in {file} of the image")]
+    NoSuchId {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// As given.
+        name: String,
+        /// `/etc/passwd` or `/etc/group`.
+        file: &'static str,
+    },
+    /// A file of the context or of an image cannot be read.
+    #[error("{path}: {source}")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An ONBUILD trigger of the base image is wrong.
+    #[error("trigger of the base image: {0}")]
+    Trigger(crate::dockerfile::Diagnostics),
+    /// The layer cannot be written or read.
+    #[error(transparent)]
+    Layer(#[from] crate::layer::Error),
+    /// The root file system cannot be read.
+    #[error(transparent)]
+    Rootfs(#[from] crate::rootfs::Error),
+    /// The sandbox cannot run the command.
+    #[error(transparent)]
+    Runtime(crate::runtime::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// A base image cannot be obtained.
+    #[error(transparent)]
+    Transfer(#[from] Box<crate::transfer::Error>),
+    /// A malformed name or platform.
+    #[error(transparent)]
+    Oci(#[from] crate::oci::Error),
+    /// Another stage, needed here, cannot be built. The build ends with that stage's own error.
+    #[error(transparent)]
+    Stage(Box<Error>),
+}
+
+/// The first line of a command, with a mark where more follow.
+fn shortened(command: &str) -> String {
+    match command.trim_end().split_once('\n') {
+        Some((first, _)) => format!("{first} …"),
+        None => command.to_owned(),
+    }
+}
+
+fn describe(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exit status {code}"),
+        Exit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}
+
+impl Error {
+    /// How the command of a failing RUN ended, if that is what stopped the build.
+    pub fn failed_exit(&self) -> Option<Exit> {
+        match self.step()? {
+            StepError::Failed { exit, .. } => Some(*exit),
+            _ => None,
+        }
+    }
+
+    /// Whether a signal stopped the build.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.step(), Some(StepError::Cancelled))
+    }
+
+    /// The instruction that stopped the build.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Step { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    fn step(&self) -> Option<&StepError> {
+        match self {
+            Self::Step { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Dockerfile → image.
+//!
+//! ```text
+//! parse     text → stages and steps, all diagnostics at once            dockerfile
+//! plan      target + arguments → the stages to build, each with its base  plan
+//! step      one instruction → a cache key → a record, or the work itself  step
+//!             COPY, ADD, WORKDIR  → a layer straight from its input         copy
+//!             RUN                 → a job for the sandbox → a frozen layer  run
+//!             ENV, LABEL, …       → the config only                         metadata
+//! commit    config and layers → manifest → names                           executor
+//! ```
+//!
+//! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
+//! The key of a step names its parent by what it is (chain id and config), never by how it was made, so
+//! a step that ran again and produced the same bytes lets everything after it hit.
+//!
+//! The sandbox is started by the first RUN that misses. A build whose RUN steps are all cached, or that
+//! has none, needs no namespace, no mount and no privilege.
+
+mod context;
+mod copy;
+mod error;
+mod executor;
+mod key;
+mod metadata;
+mod plan;
+mod run;
+mod scope;
+mod stage;
+mod step;
+mod user;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::oci::{Platform, Reference};
+use crate::progress::Sink;
+use crate::registry::Client;
+use crate::runtime::{Cancel, Mount, Network, RootfsChoice};
+use crate::store::{Image, Store};
+use crate::transfer::PullPolicy;
+
+pub use error::{Error, Place, StepError};
+
+/// What to build, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory that COPY and ADD read from.
+    pub context: PathBuf,
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// What messages call it.
+    pub dockerfile_name: String,
+    /// The text of the ignore file, if there is one.
+    pub ignore: Option<String>,
+    /// The stage to end with, by name or by index; `None` is the last.
+    pub target: Option<String>,
+    /// `--build-arg`, by name.
+    pub build_args: BTreeMap<String, String>,
+    /// Proxy settings for RUN, which reach neither the image nor a cache key.
+    pub proxies: BTreeMap<String, String>,
+    /// The names of the result.
+    pub tags: Vec<Reference>,
+    /// What base images are chosen for and what the result says it is for.
+    pub platform: Platform,
+    /// Whether records of earlier builds are looked at.
+    pub cache: Cache,
+    /// When base images are looked for in their registry.
+    pub pull: PullPolicy,
+    /// Bind mounts of every RUN.
+    pub volumes: Vec<Mount>,
+    /// The network of every RUN that does not choose its own.
+    pub network: Network,
+    /// The root file system driver of RUN.
+    pub rootfs: RootfsChoice,
+    /// How the sandbox is started.
+    pub sandbox: crate::runtime::Options,
+}
+
+/// Whether records of earlier builds are looked at. New ones are always written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Yes.
+    Use,
+    /// Every step is done again (`--no-cache`).
+    Ignore,
+}
+
+/// Builds the target of `options.dockerfile` and names it.
+///
+/// `client` fetches base images that the store does not have. Cancelling stops the running step and
+/// returns [`StepError::Cancelled`] with its place. A failed build leaves the names of the store as they were; the steps
+/// that succeeded stay as cache records.
+pub fn build(
+    store: &Store,
+    client: &Client,
+    options: &Options,
+    cancel: &Cancel,
+    sink: &dyn Sink,
+) -> Result<Image, Error> {
+    executor::Executor::new(store, client, options, cancel, sink)?.build()
+}

@@ -1,0 +1,206 @@
+//! RUN: the command becomes a job for the sandbox, what it changed becomes a layer.
+
+use std::fs::Permissions;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::StepError;
+use super::executor::Executor;
+use super::metadata::{command_line, shell};
+use super::scope::is_proxy;
+use super::stage::Stage;
+use super::step::Identity;
+use super::user::Accounts;
+use crate::dockerfile::Run;
+use crate::progress::Event;
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Seccomp};
+use crate::store::LayerRecord;
+
+/// The capabilities of RUN: those that containers.conf gives by default.
+const CAPABILITIES: [&str; 11] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+];
+
+/// Where the body of a heredoc that names its own interpreter is found by the kernel.
+const SCRIPTS: &str = "/dev/pipes";
+
+/// What a RUN executes.
+struct Program {
+    args: Vec<String>,
+    /// The body of a heredoc that starts with `#!`, and its name.
+    script: Option<(String, String)>,
+}
+
+impl Executor<'_> {
+    pub(super) fn run(&mut self, stage: &mut Stage, run: &Run) -> Result<(), StepError> {
+        let network = self.network(run)?;
+        let program = Program::of(stage, run);
+        let before = stage.image.config.clone();
+        let arguments = stage.scope.environment(&before);
+        let command = program.args.join(" ");
+        let created_by = match arguments.len() {
+            0 => format!("RUN {command}"),
+            count => {
+                let pairs: Vec<_> = arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                format!("RUN |{count} {} {command}", pairs.join(" "))
+            }
+        };
+        // The words of the command are listed again one by one: joined, ["a b"] and ["a", "b"] are one text.
+        let mut settings = program.args.clone();
+        settings.push(format!("network={network:?}"));
+        settings.extend(program.script.iter().map(|(name, body)| format!("script {name}: {body}")));
+        settings.extend(self.options.volumes.iter().map(|volume| {
+            format!("volume {} at {} {:?}", volume.source.display(), volume.target, volume.access)
+        }));
+        let identity = Identity { before, created_by, settings };
+        let key = self.key(stage, &identity, None);
+        self.once(stage, &key, &identity.created_by, |executor, stage| {
+            executor.execute(stage, &program, network)
+        })
+    }
+
+    /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
+    fn execute(
+        &mut self,
+        stage: &Stage,
+        program: &Program,
+        network: Network,
+    ) -> Result<Option<LayerRecord>, StepError> {
+        let live = self.store.lease_live()?;
+        let tar = self.store.tmp_file()?;
+        let script = program.script.as_ref().map(|(_, body)| script_beside(tar.path(), body)).transpose()?;
+        let mut mounts = self.options.volumes.clone();
+        mounts.extend(script.as_ref().map(|script| Mount {
+            source: script.to_path_buf(),
+            target: program.args[0].clone(),
+            access: Access::ReadOnly,
+        }));
+        let job = Job {
+            stack: self.layer_files(stage)?,
+            rootfs: self.options.rootfs,
+            live: live.path().to_owned(),
+            process: self.process(stage, program)?,
+            mounts,
+            network,
+            hostname: "rbuild".to_owned(),
+            hosts: Vec::new(),
+        };
+        let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
+        let sink = self.sink;
+        let outcome = self
+            .sandbox()?
+            .run(&job, file, &|stream, bytes| sink.event(Event::Output { stream, bytes: bytes.to_vec() }))
+            .map_err(|error| match error {
+                runtime::Error::Cancelled => StepError::Cancelled,
+                other => StepError::Runtime(other),
+            })?;
+        match (outcome.exit, outcome.layer) {
+            (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
+                Ok(Some(self.store.commit_layer(tar, &layer)?))
+            }
+            (Exit::Code(0), _) => Ok(None),
+            (exit, _) => Err(StepError::Failed { command: program.args.join(" "), exit }),
+        }
+    }
+
+    fn process(&self, stage: &Stage, program: &Program) -> Result<ProcessSpec, StepError> {
+        let config = &stage.image.config;
+        let accounts = Accounts::of(&stage.stack(self.store)?)?;
+        let user = accounts.identity(&config.user)?;
+        let env = self.environment(stage, &user.home);
+        let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
+        Ok(ProcessSpec {
+            args: program.args.clone(),
+            env,
+            cwd: cwd.to_owned(),
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups,
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+            no_new_privileges: false,
+            seccomp: Seccomp::Default,
+        })
+    }
+
+    /// The command's variables, the strongest source first; a name appears once.
+    fn environment(&self, stage: &Stage, home: &str) -> Vec<String> {
+        let config = &stage.image.config;
+        let given = self.options.build_args.iter().filter(|(name, _)| is_proxy(name));
+        let proxies = given.chain(&self.options.proxies).map(|(name, value)| (name.as_str(), value.as_str()));
+        let offered = stage.scope.environment(config).into_iter().chain(proxies).chain([("HOME", home)]);
+        let mut env = config.env.clone();
+        for (name, value) in offered {
+            let is_set = |row: &String| row.split_once('=').is_some_and(|(set, _)| set == name);
+            if !env.iter().any(is_set) {
+                env.push(format!("{name}={value}"));
+            }
+        }
+        env
+    }
+
+    /// The files of the stage's layers. Opening them first rebuilds an index that is missing.
+    fn layer_files(&self, stage: &Stage) -> Result<Vec<LayerFiles>, StepError> {
+        stage.stack(self.store)?;
+        let files = stage.diff_ids().iter().map(|diff_id| LayerFiles {
+            diff_id: *diff_id,
+            tar: self.store.blob_path(&diff_id.0),
+            index: self.store.index_path(diff_id),
+        });
+        Ok(files.collect())
+    }
+
+    fn network(&self, run: &Run) -> Result<Network, StepError> {
+        match run.network.as_deref() {
+            None | Some("default") => Ok(self.options.network),
+            Some("host") => Ok(Network::Host),
+            Some("none") => Ok(Network::None),
+            Some(other) => Err(StepError::Unsupported(format!("RUN --network={other}"))),
+        }
+    }
+}
+
+impl Program {
+    fn of(stage: &Stage, run: &Run) -> Self {
+        let [heredoc] = &run.heredocs[..] else {
+            return Self { args: command_line(stage, &run.command), script: None };
+        };
+        if !run.is_one_heredoc() {
+            return Self { args: command_line(stage, &run.command), script: None };
+        }
+        if heredoc.body.starts_with("#!") {
+            let script = Some((heredoc.name.clone(), heredoc.body.clone()));
+            return Self { args: vec![format!("{SCRIPTS}/{}", heredoc.name)], script };
+        }
+        let mut args = shell(stage);
+        args.push(heredoc.body.clone());
+        Self { args, script: None }
+    }
+}
+
+/// A file with `body` in the directory of `tar`, for every user of the container to execute. It is closed:
+/// execve refuses a script that someone may still write to (ETXTBSY).
+fn script_beside(tar: &Path, body: &str) -> Result<tempfile::TempPath, StepError> {
+    let directory = tar.parent().unwrap_or(Path::new("/"));
+    let write = || {
+        let mut script = tempfile::NamedTempFile::new_in(directory)?;
+        script.write_all(body.as_bytes())?;
+        script.as_file().set_permissions(Permissions::from_mode(0o755))?;
+        Ok(script.into_temp_path())
+    };
+    write().map_err(|source| read_error(directory, source))
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> StepError {
+    StepError::Read { path: path.display().to_string(), source }
+}

@@ -1,0 +1,119 @@
+//! A stage in the making: its config, its layers and its variables.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::scope::Scope;
+use crate::layer::Layer;
+use crate::oci::{ChainId, Descriptor, DiffId, Digest, History, ImageConfig, Platform, media_type};
+use crate::rootfs::Stack;
+use crate::store::{self, CacheRecord, Image, LayerRecord, Store};
+
+/// The PATH of an image that sets none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a stage has become so far.
+pub(super) struct Stage {
+    /// Config, diff ids and history.
+    pub image: ImageConfig,
+    /// The layers as the manifest will name them, bottom first; as many as the config has diff ids.
+    pub layers: Vec<Descriptor>,
+    pub scope: Scope,
+    /// CMD was set in this stage, so a later ENTRYPOINT keeps it.
+    pub own_cmd: bool,
+    /// Opened layers; a prefix of the diff ids.
+    opened: Mutex<Vec<Arc<Layer>>>,
+}
+
+impl Stage {
+    /// An empty root.
+    pub(super) fn scratch(platform: &Platform) -> Self {
+        let mut image = ImageConfig {
+            os: platform.os.clone(),
+            architecture: platform.architecture.clone(),
+            variant: platform.variant.clone(),
+            ..ImageConfig::default()
+        };
+        "/".clone_into(&mut image.config.working_dir);
+        Self::with(image, Vec::new(), Scope::default())
+    }
+
+    /// On an image of the store. Its ONBUILD triggers are the caller's to run.
+    pub(super) fn on_image(image: &Image) -> Self {
+        let layers = image.manifest.layers.iter().map(|layer| Descriptor {
+            media_type: oci_layer_type(&layer.media_type).to_owned(),
+            ..layer.clone()
+        });
+        Self::with(image.config.clone(), layers.collect(), Scope::default())
+    }
+
+    /// On another stage: its layers, config and ARGs.
+    pub(super) fn on_stage(base: &Self) -> Self {
+        Self::with(base.image.clone(), base.layers.clone(), base.scope.clone())
+    }
+
+    fn with(mut image: ImageConfig, layers: Vec<Descriptor>, scope: Scope) -> Self {
+        if image.config.env("PATH").is_none() {
+            image.config.set_env("PATH", DEFAULT_PATH);
+        }
+        Self { image, layers, scope, own_cmd: false, opened: Mutex::default() }
+    }
+
+    /// The layers' names, bottom first.
+    pub(super) fn diff_ids(&self) -> &[DiffId] {
+        &self.image.rootfs.diff_ids
+    }
+
+    /// What the parent of the next step is called.
+    pub(super) fn chain(&self) -> Option<ChainId> {
+        ChainId::of(self.diff_ids())
+    }
+
+    /// What an image of it would be called.
+    pub(super) fn id(&self) -> Digest {
+        Digest::of(&self.image.to_bytes())
+    }
+
+    /// The root file system so far. Opens layers that are not open yet; nothing is mounted.
+    pub(super) fn stack(&self, store: &Store) -> Result<Stack, store::Error> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        for diff_id in &self.diff_ids()[opened.len()..] {
+            opened.push(store.layer(diff_id)?);
+        }
+        Ok(Stack::new(opened.clone()))
+    }
+
+    /// What this stage's config will be once the step called `created_by` has made `layer`.
+    pub(super) fn record(&self, layer: Option<LayerRecord>, created_by: &str) -> CacheRecord {
+        let created = jiff::Timestamp::now().to_string();
+        let mut config = self.image.clone();
+        config.rootfs.diff_ids.extend(layer.map(|layer| layer.diff_id));
+        config.created = Some(created.clone());
+        config.history.push(History {
+            created: Some(created),
+            created_by: Some(created_by.to_owned()),
+            empty_layer: layer.is_none(),
+            ..History::default()
+        });
+        CacheRecord { layer, config }
+    }
+
+    /// Takes over what a record says of the step: its layer and its history entry. The config proper was
+    /// already changed by the instruction itself.
+    pub(super) fn adopt(&mut self, record: CacheRecord) {
+        if let Some(layer) = record.layer {
+            self.image.rootfs.diff_ids.push(layer.diff_id);
+            self.layers.push(Descriptor::new(media_type::LAYER, layer.diff_id.0, layer.size));
+        }
+        self.image.created = record.config.created;
+        self.image.history.extend(record.config.history.into_iter().next_back());
+    }
+}
+
+/// A built manifest is OCI's; the layers of a Docker base are the same bytes under another name.
+fn oci_layer_type(media_type: &str) -> &str {
+    match media_type {
+        media_type::DOCKER_LAYER => media_type::LAYER,
+        media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
+        other => other,
+    }
+}

@@ -1,0 +1,102 @@
+//! One step: look for its record, else do the work once, and remember it.
+
+use super::executor::Executor;
+use super::key::{Ingredients, Inputs};
+use super::stage::Stage;
+use super::{Cache, StepError};
+use crate::dockerfile::{Instruction, Step};
+use crate::oci::ContainerConfig;
+use crate::progress::Event;
+use crate::store::{CacheKey, CacheRecord, Cached, LayerRecord};
+
+/// What a step is, apart from its parent.
+pub(super) struct Identity {
+    /// The config before the instruction changed it.
+    pub before: ContainerConfig,
+    /// The instruction after expansion: the history entry.
+    pub created_by: String,
+    /// Whatever else decides the result.
+    pub settings: Vec<String>,
+}
+
+impl Executor<'_> {
+    /// Carries out one instruction.
+    pub(super) fn step(&mut self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
+        if self.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        match &step.instruction {
+            Instruction::Run(run) => self.run(stage, run),
+            Instruction::Copy(copy) => self.copy(stage, "COPY", copy),
+            Instruction::Add(add) => self.copy(stage, "ADD", add),
+            Instruction::Workdir(path) => self.workdir(stage, path),
+            _ => self.metadata(stage, step),
+        }
+    }
+
+    /// The step's key over `inputs`.
+    pub(super) fn key(&self, stage: &Stage, identity: &Identity, inputs: Option<Inputs>) -> CacheKey {
+        let author = stage.image.author.as_deref();
+        let ingredients = Ingredients::new(
+            &self.options.platform,
+            stage.chain(),
+            &identity.before,
+            author,
+            &identity.created_by,
+        );
+        Ingredients { settings: &identity.settings, inputs, ..ingredients }.key()
+    }
+
+    /// The record behind `key`, unless the user wants none. A damaged one is reported; what the step then
+    /// makes replaces it.
+    pub(super) fn recorded(&self, key: &CacheKey) -> Result<Option<CacheRecord>, StepError> {
+        if self.options.cache == Cache::Ignore {
+            return Ok(None);
+        }
+        let damage = match self.store.lookup(key)? {
+            Cached::Hit(record) => return Ok(Some(*record)),
+            Cached::Absent | Cached::LayerGone { found: None, .. } => return Ok(None),
+            Cached::LayerGone { layer, found: Some(found) } => {
+                format!("{} has {found} bytes of {}", layer.diff_id.0, layer.size)
+            }
+            Cached::Malformed { path, why } => format!("{}: {why}", path.display()),
+        };
+        self.sink.event(Event::Warning(format!("damaged cache record, the step runs again: {damage}")));
+        Ok(None)
+    }
+
+    /// Ends a step whose result is known.
+    pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord) {
+        stage.adopt(record);
+        self.sink.event(Event::CacheHit { id: stage.id() });
+    }
+
+    /// Does the work behind `key` unless it is recorded; of several processes that want the same step, one
+    /// works and the others wait for its record.
+    pub(super) fn once(
+        &mut self,
+        stage: &mut Stage,
+        key: &CacheKey,
+        created_by: &str,
+        work: impl FnOnce(&mut Self, &Stage) -> Result<Option<LayerRecord>, StepError>,
+    ) -> Result<(), StepError> {
+        // Without the lock first: most steps of most builds are hits. Damage is told once, below.
+        if self.options.cache == Cache::Use
+            && let Some(record) = self.store.cached(key)?
+        {
+            self.hit(stage, record);
+            return Ok(());
+        }
+        let _step = self.store.lock_step(key)?;
+        if let Some(record) = self.recorded(key)? {
+            self.hit(stage, record);
+            return Ok(());
+        }
+        let layer = work(self, stage)?;
+        let record = stage.record(layer, created_by);
+        self.store.put_cached(key, &record)?;
+        stage.adopt(record);
+        self.sink.event(Event::StepDone { id: stage.id() });
+        Ok(())
+    }
+}
