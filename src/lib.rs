@@ -40,6 +40,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+pub mod cli;
 pub mod dockerfile;
 pub mod layer;
 pub mod oci;

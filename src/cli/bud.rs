@@ -1,0 +1,177 @@
+//! `rbuild bud`, also `build` and `build-using-dockerfile`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::report::Report;
+use super::{Context, environment, output, pull, registry};
+use crate::build::{self, Cache, Options};
+use crate::oci::{Platform, Reference};
+use crate::runtime::{Mount, Network};
+use crate::transfer::PullPolicy;
+
+/// Build an image from a Dockerfile or Containerfile
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A name for the image; may be given several times
+    #[arg(short, long = "tag", value_name = "NAME")]
+    tags: Vec<Reference>,
+    /// The Dockerfile, `-` for standard input [default: Containerfile or Dockerfile in the context]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The value of an ARG; without a value it comes from the environment
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    build_arg: Vec<String>,
+    /// The stage to end with, by name or number
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Do every step again
+    #[arg(long)]
+    no_cache: bool,
+    /// Keep a layer and a cache record for each instruction; it cannot be turned off yet
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, action = clap::ArgAction::Set)]
+    layers: bool,
+    /// When to ask the registry for base images: always, missing, never or newer
+    #[arg(long, value_name = "POLICY", default_value = "missing", num_args = 0..=1, require_equals = true,
+          default_missing_value = "always", value_parser = pull::policy)]
+    pull: PullPolicy,
+    /// What the image is for [default: this machine]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+    /// A bind mount for RUN; may be given several times
+    #[arg(short, long = "volume", value_name = "HOST:CONTAINER[:ro]", value_parser = environment::volume)]
+    volumes: Vec<Mount>,
+    /// The network of RUN: host or none
+    #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "host", value_parser = environment::network)]
+    network: Network,
+    /// What to leave out of the context, instead of its own ignore file
+    #[arg(long, value_name = "FILE")]
+    ignorefile: Option<PathBuf>,
+    /// Write the image's id to this file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Print the image's id and nothing else
+    #[arg(short, long)]
+    quiet: bool,
+    /// The directory to build from
+    #[arg(default_value = ".")]
+    context: PathBuf,
+    #[command(flatten)]
+    registry: registry::Args,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    if !args.layers {
+        return Err(
+            Failure::new("--layers=false is not supported yet").hint("every instruction makes its own layer")
+        );
+    }
+    check_context(&args.context)?;
+    let (path, dockerfile) = read_dockerfile(&args)?;
+    let ignore = read_ignore(&args, &path)?;
+    let mut build_args = BTreeMap::new();
+    for text in &args.build_arg {
+        // A name that the environment does not have is as if it had not been given.
+        build_args.extend(environment::assignment(text));
+    }
+    let client = args.registry.client()?;
+    let options = Options {
+        context: args.context,
+        dockerfile,
+        dockerfile_name: path.strip_prefix(".").unwrap_or(&path).display().to_string(),
+        ignore,
+        target: args.target,
+        build_args,
+        proxies: environment::proxies(),
+        tags: args.tags,
+        platform: args.platform.unwrap_or_else(Platform::host),
+        cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
+        pull: args.pull,
+        volumes: args.volumes,
+        network: args.network,
+        rootfs: context.global.rootfs,
+        sandbox: context.sandbox(),
+    };
+    let store = context.store()?;
+    let report = Report::new(args.quiet);
+    let built = build::build(&store, &client, &options, &context.cancel, &report);
+    report.finish();
+    let image = built.map_err(|error| Failure::of_build(&error, &options.dockerfile))?;
+    if let Some(file) = &args.iidfile {
+        fs::write(file, image.id().to_string()).map_err(|why| unreadable("write", file, &why))?;
+    }
+    output::line(image.id().hex())
+}
+
+/// Contexts that are no directory are known, and not taken yet.
+fn check_context(context: &Path) -> Result<(), Failure> {
+    let text = context.to_string_lossy();
+    let remote = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"];
+    if text == "-" || remote.iter().any(|prefix| text.starts_with(prefix)) {
+        return Err(
+            Failure::new(format!("the build context {text:?} is not supported yet")).hint("give a directory")
+        );
+    }
+    let metadata = fs::metadata(context).map_err(|why| unreadable("build context", context, &why))?;
+    if !metadata.is_dir() {
+        return Err(Failure::new(format!("build context {text:?}: not a directory"))
+            .hint("name a Dockerfile with -f FILE"));
+    }
+    Ok(())
+}
+
+/// The Dockerfile's path and text: `-f` as it stands, else below the context; else the usual names.
+fn read_dockerfile(args: &Args) -> Result<(PathBuf, String), Failure> {
+    let places = match &args.file {
+        Some(file) if file.as_os_str() == "-" => {
+            let text = io::read_to_string(io::stdin());
+            return Ok(("stdin".into(), text.map_err(|why| unreadable("Dockerfile", file, &why))?));
+        }
+        Some(file) => [file.clone(), args.context.join(file)],
+        None => ["Containerfile", "Dockerfile"].map(|name| args.context.join(name)),
+    };
+    first_of("Dockerfile", &places)?.ok_or_else(|| {
+        let [first, second] = places.map(|place| place.display().to_string());
+        Failure::new(format!("no Dockerfile: neither {first} nor {second} exists"))
+            .hint("name one with -f FILE")
+    })
+}
+
+/// The ignore file's text: one beside the Dockerfile and named after it wins over the context's own.
+fn read_ignore(args: &Args, dockerfile: &Path) -> Result<Option<String>, Failure> {
+    if let Some(file) = &args.ignorefile {
+        return fs::read_to_string(file).map(Some).map_err(|why| unreadable("ignore file", file, &why));
+    }
+    let beside = |suffix: &str| {
+        let mut name = dockerfile.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let places = [
+        beside(".dockerignore"),
+        beside(".containerignore"),
+        args.context.join(".containerignore"),
+        args.context.join(".dockerignore"),
+    ];
+    Ok(first_of("ignore file", &places)?.map(|(_, text)| text))
+}
+
+/// The first of `places` that exists, and its text.
+fn first_of(what: &str, places: &[PathBuf]) -> Result<Option<(PathBuf, String)>, Failure> {
+    for place in places {
+        match fs::read_to_string(place) {
+            Ok(text) => return Ok(Some((place.clone(), text))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(unreadable(what, place, &error)),
+        }
+    }
+    Ok(None)
+}
+
+fn unreadable(what: &str, path: &Path, why: &io::Error) -> Failure {
+    Failure::new(format!("{what} {}: {why}", path.display()))
+}

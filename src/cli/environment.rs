@@ -1,0 +1,165 @@
+//! What the environment and the words of an option mean. Below this room nobody asks the environment.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+
+use rbuild_userns::idmap::{Choice, Mode};
+
+use super::failure::Failure;
+use crate::runtime::{Access, Mount, Network, RootfsChoice};
+
+/// Where the store is if `--root` does not say.
+pub(super) fn store_root() -> Result<PathBuf, Failure> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(root) = set("RBUILD_ROOT") {
+        return Ok(root);
+    }
+    if rustix::process::geteuid().is_root() {
+        return Ok("/var/lib/rbuild".into());
+    }
+    let data = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+    let data = data.filter(|path| path.is_absolute()).ok_or_else(|| {
+        Failure::new("no place for the store: neither XDG_DATA_HOME nor HOME is an absolute path")
+            .hint("pass --root DIR")
+    })?;
+    Ok(data.join("rbuild"))
+}
+
+/// The auth files to look into, in order.
+pub(super) fn auth_files() -> Vec<PathBuf> {
+    if let Some(file) = env::var_os("REGISTRY_AUTH_FILE").filter(|file| !file.is_empty()) {
+        return vec![file.into()];
+    }
+    let below = |name: &str, rest: &str| env::var_os(name).map(|base| PathBuf::from(base).join(rest));
+    let places = [
+        below("XDG_RUNTIME_DIR", "containers/auth.json"),
+        below("XDG_CONFIG_HOME", "containers/auth.json")
+            .or_else(|| below("HOME", ".config/containers/auth.json")),
+        below("DOCKER_CONFIG", "config.json").or_else(|| below("HOME", ".docker/config.json")),
+    ];
+    places.into_iter().flatten().collect()
+}
+
+/// The proxy settings of this process, as RUN is to see them.
+pub(super) fn proxies() -> BTreeMap<String, String> {
+    let names = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
+    let names = names.iter().flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
+    names.filter_map(|name| Some((name.clone(), env::var(&name).ok()?))).collect()
+}
+
+/// `NAME=value`, or `NAME` alone to take it from the environment; `None` if it is not there.
+pub(super) fn assignment(text: &str) -> Option<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some((text.to_owned(), env::var(text).ok()?)),
+    }
+}
+
+/// `--idmap`.
+pub(super) fn idmap(text: &str) -> Result<Choice, String> {
+    let modes = [
+        ("root", Mode::Root),
+        ("helper", Mode::Helper),
+        ("newuidmap", Mode::Newuidmap),
+        ("single", Mode::Single),
+    ];
+    match modes.iter().find(|(name, _)| *name == text) {
+        Some((_, mode)) => Ok(Choice::Force(*mode)),
+        None if text == "auto" => Ok(Choice::Auto),
+        None => Err("expected auto, root, helper, newuidmap or single".to_owned()),
+    }
+}
+
+/// `--rootfs`.
+pub(super) fn rootfs(text: &str) -> Result<RootfsChoice, String> {
+    match text {
+        "auto" => Ok(RootfsChoice::Auto),
+        "kernel" => Ok(RootfsChoice::Kernel),
+        "fuse" => Ok(RootfsChoice::Fuse),
+        "plain" => Err("the plain driver is not supported yet".to_owned()),
+        _ => Err("expected auto, kernel or fuse".to_owned()),
+    }
+}
+
+/// `--network`.
+pub(super) fn network(text: &str) -> Result<Network, String> {
+    match text {
+        "host" => Ok(Network::Host),
+        "none" => Ok(Network::None),
+        "private" | "pasta" | "slirp4netns" => Err(format!("the network {text} is not supported yet")),
+        _ => Err("expected host or none".to_owned()),
+    }
+}
+
+/// `--volume HOST:CONTAINER[:ro|rw]`. The source must exist; it is named by its real path.
+pub(super) fn volume(text: &str) -> Result<Mount, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, target, options) = match parts[..] {
+        [source, target] => (source, target, ""),
+        [source, target, options] => (source, target, options),
+        _ => return Err("expected HOST:CONTAINER[:ro|rw]".to_owned()),
+    };
+    if !target.starts_with('/') || target.split('/').any(|part| part == "..") {
+        return Err(format!("the container's path {target:?} must be absolute and without '..'"));
+    }
+    if target.trim_matches('/').is_empty() {
+        return Err("a volume cannot take the place of the root".to_owned());
+    }
+    let mut access = Access::ReadWrite;
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        access = match option {
+            "ro" => Access::ReadOnly,
+            "rw" => Access::ReadWrite,
+            other => return Err(format!("the volume option {other:?} is not supported yet")),
+        };
+    }
+    let source = std::fs::canonicalize(source).map_err(|why| format!("{source:?}: {why}"))?;
+    Ok(Mount { source, target: target.to_owned(), access })
+}
+
+/// A name with or without `docker://`. Other transports are refused by name.
+pub(super) fn docker_transport(text: &str) -> Result<&str, Failure> {
+    if let Some(name) = text.strip_prefix("docker://") {
+        return Ok(name);
+    }
+    let others = [
+        "containers-storage:",
+        "docker-archive:",
+        "docker-daemon:",
+        "dir:",
+        "oci:",
+        "oci-archive:",
+        "sif:",
+        "ostree:",
+    ];
+    match others.iter().find(|transport| text.starts_with(**transport)) {
+        Some(transport) => {
+            Err(Failure::new(format!("{text}: the transport {transport} is not supported yet")))
+        }
+        None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_read_strictly() {
+        for (text, want) in [
+            ("/tmp:/x", Some(("/x", Access::ReadWrite))),
+            ("/tmp:/x:ro", Some(("/x", Access::ReadOnly))),
+            ("/tmp:/x:ro,rw", Some(("/x", Access::ReadWrite))),
+            ("/tmp:x", None),
+            ("/tmp:/", None),
+            ("/tmp:/a/../..", None),
+            ("/tmp:/x:Z", None),
+            ("/tmp", None),
+            ("/no/such/dir:/x", None),
+        ] {
+            let got = volume(text).ok();
+            assert_eq!(got.as_ref().map(|mount| (&*mount.target, mount.access)), want, "{text}");
+        }
+    }
+}

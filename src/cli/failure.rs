@@ -1,0 +1,107 @@
+//! How a verb ends badly: one line that says what, where and what to try next, and an exit code.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::runtime::Exit;
+use crate::{build, oci, registry, runtime, store, transfer};
+
+/// rbuild itself could not do it.
+const GENERIC: u8 = 125;
+
+/// The signal that asked the program to stop; 0 while none did.
+static STOPPED_BY: AtomicI32 = AtomicI32::new(0);
+
+/// Remembers the signal for the exit code.
+pub(super) fn stopped_by(signal: i32) {
+    STOPPED_BY.store(signal, Ordering::Relaxed);
+}
+
+/// Why a verb ends, and with which exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    message: String,
+    /// Lines of the Dockerfile, where one is to blame.
+    excerpt: Option<String>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Display) -> Self {
+        Self { message: message.to_string(), excerpt: None, hint: None, code: GENERIC }
+    }
+
+    #[must_use]
+    pub(super) fn hint(self, hint: impl Display) -> Self {
+        Self { hint: Some(hint.to_string()), ..self }
+    }
+
+    /// A build's failure, with the lines of the Dockerfile it happened in.
+    pub(super) fn of_build(error: &build::Error, dockerfile: &str) -> Self {
+        let excerpt = error
+            .place()
+            .map(|place| crate::dockerfile::render_excerpt(dockerfile, &place.file, &place.span));
+        let code = match error.failed_exit() {
+            _ if error.is_cancelled() => 128 + STOPPED_BY.load(Ordering::Relaxed),
+            Some(Exit::Code(code)) => code,
+            Some(Exit::Signal(signal)) => 128 + signal,
+            None => GENERIC.into(),
+        };
+        Self { excerpt, code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
+    }
+
+    /// Prints it and gives the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        // A message may be many lines of excerpts.
+        let mut text = format!("Error: {}\n", self.message.trim_end());
+        text.extend(self.excerpt);
+        text.extend(self.hint.map(|hint| format!("hint: {hint}\n")));
+        // Where stderr is closed there is nobody left to tell.
+        drop(std::io::stderr().write_all(text.as_bytes()));
+        ExitCode::from(self.code)
+    }
+}
+
+/// The message with its sources. A transparent error and its source say the same; it is said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// Prints what clap has to say. Help and version are no failures.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    // Where the terminal is gone there is nobody left to tell.
+    drop(error.print());
+    if error.use_stderr() { ExitCode::from(GENERIC) } else { ExitCode::SUCCESS }
+}
+
+macro_rules! generic {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(chain(&error))
+            }
+        }
+    )+};
+}
+
+generic!(
+    std::io::Error,
+    oci::Error,
+    store::Error,
+    transfer::Error,
+    registry::Error,
+    runtime::Error,
+    serde_json::Error
+);

@@ -1,0 +1,124 @@
+//! `rbuild images`.
+
+use serde_json::{Value, json};
+
+use super::Context;
+use super::failure::Failure;
+use super::output;
+use super::size;
+use crate::oci::Reference;
+use crate::store::Image;
+
+/// List the images of the store
+#[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub(super) struct Args {
+    /// Ids only
+    #[arg(short, long)]
+    quiet: bool,
+    /// As JSON
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Show the manifests' digests
+    #[arg(long)]
+    digests: bool,
+    /// Without the heading
+    #[arg(short, long)]
+    noheading: bool,
+    /// Whole ids
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only this image
+    image: Option<String>,
+}
+
+/// One line of the list: an image under one of its names.
+struct Row<'a> {
+    image: &'a Image,
+    name: Option<&'a Reference>,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = context.store()?;
+    let images = match &args.image {
+        Some(name) => vec![super::inspect::find(&store, name)?],
+        None => store.images()?,
+    };
+    if args.json {
+        let list: Vec<Value> = images.iter().map(describe).collect();
+        return output::line(serde_json::to_string_pretty(&list)?);
+    }
+    if args.quiet {
+        return images.iter().try_for_each(|image| output::line(id(image, args)));
+    }
+    let rows = images.iter().flat_map(|image| {
+        let unnamed = image.names.is_empty().then_some(Row { image, name: None });
+        unnamed.into_iter().chain(image.names.iter().map(move |name| Row { image, name: Some(name) }))
+    });
+    let mut table: Vec<Vec<String>> = rows.map(|row| row.cells(args)).collect();
+    if !args.noheading {
+        let mut heading = vec!["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
+        if args.digests {
+            heading.insert(2, "DIGEST");
+        }
+        table.insert(0, heading.into_iter().map(str::to_owned).collect());
+    }
+    print_columns(&table)
+}
+
+impl Row<'_> {
+    fn cells(&self, args: &Args) -> Vec<String> {
+        let none = || "<none>".to_owned();
+        let (repository, tag) = match self.name {
+            Some(name) => {
+                let registry = name.registry().map(|registry| format!("{registry}/")).unwrap_or_default();
+                (format!("{registry}{}", name.repository()), name.tag().map_or_else(none, str::to_owned))
+            }
+            None => (none(), none()),
+        };
+        let mut cells =
+            vec![repository, tag, id(self.image, args), created(self.image), size::bytes(total(self.image))];
+        if args.digests {
+            cells.insert(2, self.image.descriptor.digest.to_string());
+        }
+        cells
+    }
+}
+
+fn id(image: &Image, args: &Args) -> String {
+    if args.no_trunc { image.id().to_string() } else { image.id().short() }
+}
+
+fn created(image: &Image) -> String {
+    let created = image.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    created.map_or_else(
+        || "unknown".to_owned(),
+        |created| size::age(jiff::Timestamp::now().as_second() - created.as_second()),
+    )
+}
+
+/// The sum of the layers as the manifest has them, in bytes.
+fn total(image: &Image) -> u64 {
+    image.manifest.layers.iter().map(|layer| layer.size).sum()
+}
+
+fn describe(image: &Image) -> Value {
+    json!({
+        "id": image.id().hex(),
+        "names": image.names,
+        "digest": image.descriptor.digest,
+        "createdat": image.config.created,
+        "size": total(image),
+    })
+}
+
+fn print_columns(table: &[Vec<String>]) -> Result<(), Failure> {
+    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in table {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        output::line(cells.collect::<Vec<_>>().join("   ").trim_end())?;
+    }
+    Ok(())
+}

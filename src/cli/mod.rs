@@ -1,0 +1,147 @@
+//! The command line: one file per verb, each `Args` and then `run`: parse, call the library, print.
+//!
+//! The only room with clap, colours, exit codes and the environment. stdout is data, stderr is talk; the
+//! `STEP` lines and the output of RUN go to stdout as buildah's do.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 125 | rbuild itself could not do it: bad flag, bad input, registry, store |
+//! | 126 | the command of a RUN could not be invoked |
+//! | 127 | the command of a RUN was not found |
+//! | 128 + n | signal n stopped rbuild, or the command of a RUN |
+//! | other | the exit code of the command of a failing RUN |
+
+mod bud;
+mod environment;
+mod failure;
+mod image_json;
+mod images;
+mod info;
+mod inspect;
+mod output;
+mod pull;
+mod push;
+mod registry;
+mod report;
+mod rmi;
+mod size;
+mod tag;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use rbuild_userns::idmap;
+
+use crate::runtime::{self, Cancel, RootfsChoice};
+use crate::store::Store;
+use failure::Failure;
+
+/// Builds OCI container images without a daemon, without root and without setuid programs.
+#[derive(Parser)]
+#[command(name = "rbuild", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options that every verb knows.
+#[derive(Args)]
+#[command(next_help_heading = "Options of every verb")]
+struct Global {
+    /// The store's directory [default: `$RBUILD_ROOT`, else `$XDG_DATA_HOME/rbuild`; as root `/var/lib/rbuild`]
+    #[arg(long, value_name = "DIR", global = true)]
+    root: Option<PathBuf>,
+    /// How ids are mapped for RUN: auto, root, helper, newuidmap or single
+    #[arg(long, value_name = "MODE", global = true, default_value = "auto", value_parser = environment::idmap)]
+    idmap: idmap::Choice,
+    /// The root file system of RUN: auto, kernel or fuse
+    #[arg(long, value_name = "DRIVER", global = true, default_value = "auto", value_parser = environment::rootfs)]
+    rootfs: RootfsChoice,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    #[command(visible_aliases = ["build", "build-using-dockerfile"])]
+    Bud(bud::Args),
+    Images(images::Args),
+    Info(info::Args),
+    Inspect(inspect::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+    Rmi(rmi::Args),
+    Tag(tag::Args),
+    Version(version::Args),
+}
+
+/// What a verb gets besides its own arguments.
+struct Context {
+    global: Global,
+    cancel: Cancel,
+}
+
+impl Context {
+    fn store(&self) -> Result<Store, Failure> {
+        let root = match &self.global.root {
+            Some(root) => root.clone(),
+            None => environment::store_root()?,
+        };
+        Ok(Store::open(&root)?)
+    }
+
+    fn sandbox(&self) -> runtime::Options {
+        runtime::Options { idmap: self.global.idmap }
+    }
+}
+
+/// Runs the program; the exit code is one of the table above.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    let cancel = Cancel::default();
+    if let Err(error) = stop_on_signals(&cancel) {
+        return Failure::from(error).report();
+    }
+    let context = Context { global: cli.global, cancel };
+    let done = match cli.verb {
+        Verb::Bud(args) => bud::run(args, &context),
+        Verb::Images(args) => images::run(&args, &context),
+        Verb::Info(args) => info::run(&args, &context),
+        Verb::Inspect(args) => inspect::run(&args, &context),
+        Verb::Pull(args) => pull::run(&args, &context),
+        Verb::Push(args) => push::run(&args, &context),
+        Verb::Rmi(args) => rmi::run(&args, &context),
+        Verb::Tag(args) => tag::run(&args, &context),
+        Verb::Version(args) => version::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The first signal stops the running step and lets the build end in order; work that does not look at it
+/// in time, and a second signal, end the program at once. The store takes no harm: what is unfinished has
+/// no name yet.
+fn stop_on_signals(cancel: &Cancel) -> std::io::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let cancel = cancel.clone();
+    rbuild_userns::interrupt::watch(move |signal| {
+        if cancel.is_cancelled() {
+            std::process::exit(128 + signal);
+        }
+        failure::stopped_by(signal);
+        cancel.cancel();
+        std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE);
+            std::process::exit(128 + signal);
+        });
+    })
+}

@@ -1,0 +1,50 @@
+//! `rbuild pull`.
+
+use super::Context;
+use super::environment;
+use super::failure::Failure;
+use super::output;
+use super::registry;
+use super::report::Report;
+use crate::oci::{Platform, Reference};
+use crate::transfer::{self, PullPolicy};
+
+/// Fetch an image from a registry and print its id
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// When to ask the registry: always, missing, never or newer
+    #[arg(long, value_name = "POLICY", default_value = "always", value_parser = policy)]
+    policy: PullPolicy,
+    /// The variant to fetch [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<Platform>,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image
+    image: String,
+    #[command(flatten)]
+    registry: registry::Args,
+}
+
+/// `--policy` and `--pull`.
+pub(super) fn policy(text: &str) -> Result<PullPolicy, String> {
+    match text {
+        "always" | "true" => Ok(PullPolicy::Always),
+        "missing" | "false" => Ok(PullPolicy::Missing),
+        "never" => Ok(PullPolicy::Never),
+        "newer" | "ifnewer" => Ok(PullPolicy::Newer),
+        _ => Err("expected always, missing, never or newer".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let reference: Reference = environment::docker_transport(&args.image)?.parse()?;
+    let platform = args.platform.clone().unwrap_or_else(Platform::host);
+    let store = context.store()?;
+    let report = Report::new(args.quiet);
+    let image =
+        transfer::obtain(&store, &args.registry.client()?, &reference, &platform, args.policy, &report)?;
+    report.finish();
+    output::line(image.id().hex())
+}

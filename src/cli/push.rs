@@ -1,0 +1,64 @@
+//! `rbuild push`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::Context;
+use super::environment;
+use super::failure::Failure;
+use super::inspect::find;
+use super::registry;
+use super::report::Report;
+use crate::layer::Compression;
+use crate::oci::Reference;
+use crate::transfer::{self, PushOptions};
+
+/// Send an image to a registry
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// How layers that were made here travel: gzip or zstd
+    #[arg(long, value_name = "FORMAT", default_value = "gzip", value_parser = compression)]
+    compression_format: Compression,
+    /// Pack layers anew that were pulled in another format
+    #[arg(long)]
+    force_compression: bool,
+    /// Write the digest of the manifest to this file
+    #[arg(long, value_name = "FILE")]
+    digestfile: Option<PathBuf>,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// The image: a name or an id
+    image: String,
+    /// Where to, as [docker://]HOST/NAME[:TAG] [default: the image's own name]
+    destination: Option<String>,
+    #[command(flatten)]
+    registry: registry::Args,
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "zstd" => Ok(Compression::Zstd),
+        _ => Err("expected gzip or zstd".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    let store = context.store()?;
+    let image = find(&store, &args.image)?;
+    let destination = args.destination.as_deref().unwrap_or(&args.image);
+    let to: Reference = environment::docker_transport(destination)?.parse()?;
+    if to.registry().is_none() && args.destination.is_none() {
+        return Err(Failure::new(format!("{destination}: the name says no registry"))
+            .hint(format!("rbuild push {} HOST/NAME:TAG", args.image)));
+    }
+    let report = Report::new(args.quiet);
+    let options = PushOptions { compression: args.compression_format, force: args.force_compression };
+    let digest = transfer::push(&store, &args.registry.client()?, &image, &to.remote(), options, &report)?;
+    report.finish();
+    if let Some(file) = &args.digestfile {
+        fs::write(file, digest.to_string())?;
+    }
+    Ok(())
+}

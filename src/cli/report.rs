@@ -1,0 +1,147 @@
+//! What happens, as people see it.
+//!
+//! `STEP` lines and what RUN prints go to stdout as buildah's do. Transfers and warnings are talk: stderr,
+//! as bars where it is a terminal, as lines where it is not. A command may leave its last line open; our own
+//! lines start on a fresh one.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::oci::Digest;
+use crate::progress::{Event, Sink, Stream};
+
+/// A sink that prints.
+pub(super) struct Report {
+    quiet: bool,
+    /// Bars, if stderr is a terminal.
+    bars: Option<MultiProgress>,
+    moving: Mutex<HashMap<Digest, ProgressBar>>,
+    open: Mutex<OpenLines>,
+}
+
+/// Whether what was printed last ended within a line.
+#[derive(Default)]
+struct OpenLines {
+    stdout: bool,
+    stderr: bool,
+    /// Both are the same terminal, so that they share its line.
+    shared: bool,
+}
+
+impl OpenLines {
+    fn of(&mut self, stream: Stream) -> &mut bool {
+        match stream {
+            Stream::Stderr if !self.shared => &mut self.stderr,
+            Stream::Stdout | Stream::Stderr => &mut self.stdout,
+        }
+    }
+}
+
+impl Report {
+    /// `quiet` leaves only warnings and what a failing command said on stderr.
+    pub(super) fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let bars = (!quiet && terminal).then(MultiProgress::new);
+        // A terminal that cannot move its cursor gets lines.
+        let bars = bars.filter(|bars| !bars.is_hidden());
+        let open = OpenLines { shared: terminal && io::stdout().is_terminal(), ..OpenLines::default() };
+        Self { quiet, bars, moving: Mutex::default(), open: Mutex::new(open) }
+    }
+
+    /// Takes the bars away and ends what a command left open.
+    pub(super) fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            // A terminal that went away takes its bars along.
+            drop(bars.clear());
+        }
+        self.fresh_line(Stream::Stdout);
+        self.fresh_line(Stream::Stderr);
+    }
+
+    /// Prints what a command wrote, as it is.
+    fn pass_on(&self, stream: Stream, bytes: &[u8]) {
+        self.print(stream, bytes);
+        if let Some(last) = bytes.last() {
+            *self.open().of(stream) = *last != b'\n';
+        }
+    }
+
+    fn fresh_line(&self, stream: Stream) {
+        if std::mem::take(self.open().of(stream)) {
+            self.print(stream, b"\n");
+        }
+    }
+
+    fn print(&self, stream: Stream, bytes: &[u8]) {
+        let write = || match stream {
+            Stream::Stdout => write(&mut io::stdout().lock(), bytes),
+            Stream::Stderr => write(&mut io::stderr().lock(), bytes),
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn line(&self, stream: Stream, line: &str) {
+        self.fresh_line(stream);
+        self.print(stream, format!("{line}\n").as_bytes());
+    }
+
+    fn started(&self, blob: Digest, verb: &str, size: u64) {
+        let Some(bars) = &self.bars else {
+            return self.line(Stream::Stderr, &format!("{verb} {blob} ({})", super::size::bytes(size)));
+        };
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}")
+            .expect("the template is fixed");
+        let bar = bars
+            .add(ProgressBar::new(size).with_style(style).with_prefix(format!("{verb} {}", blob.short())));
+        self.moving().insert(blob, bar);
+    }
+
+    fn moving(&self) -> MutexGuard<'_, HashMap<Digest, ProgressBar>> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenLines> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that closed the pipe wants no more; the build goes on.
+fn write(to: &mut dyn Write, bytes: &[u8]) {
+    drop(to.write_all(bytes).and_then(|()| to.flush()));
+}
+
+impl Sink for Report {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Warning(text) => self.line(Stream::Stderr, &format!("[Warning] {text}")),
+            Event::Output { stream: Stream::Stderr, bytes } => self.pass_on(Stream::Stderr, &bytes),
+            _ if self.quiet => {}
+            Event::Output { stream, bytes } => self.pass_on(stream, &bytes),
+            Event::Step { stage, index, total, text } => {
+                let stage = stage.map(|(stage, stages)| format!("[{stage}/{stages}] ")).unwrap_or_default();
+                let place = if total > 0 { format!("STEP {index}/{total}: ") } else { "STEP: ".to_owned() };
+                self.line(Stream::Stdout, &format!("{stage}{place}{text}"));
+            }
+            Event::CacheHit { id } => self.line(Stream::Stdout, &format!("--> Using cache {}", id.hex())),
+            Event::StepDone { id } => self.line(Stream::Stdout, &format!("--> {}", id.short())),
+            Event::Tagged { name } => self.line(Stream::Stdout, &format!("Successfully tagged {name}")),
+            Event::TransferStarted { blob, verb, size } => self.started(blob, verb, size),
+            Event::TransferAdvanced { blob, bytes } => {
+                if let Some(bar) = self.moving().get(&blob) {
+                    bar.inc(bytes);
+                }
+            }
+            Event::TransferDone { blob } => {
+                if let Some(bar) = self.moving().remove(&blob) {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
