@@ -1,0 +1,16 @@
+//! The program as people use it: real builds, a real kernel, a real registry.
+//!
+//! `contrib/check` prepares what these tests need and runs them in three lanes, each as another user:
+//! `mapped` (an ordinary user with subordinate ids), `single` (one id) and `root`. Tests of module `lanes`
+//! run in all three.
+
+mod build;
+mod cache;
+mod cli;
+mod copy;
+mod debian;
+mod fidelity;
+mod kill;
+mod lanes;
+mod manual;
+mod support;

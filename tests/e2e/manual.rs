@@ -1,0 +1,130 @@
+//! The man pages: they list the options that the program has, render cleanly, and their examples work.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::{World, program};
+
+/// Where examples of registries live. What names it is not run.
+const ELSEWHERE: &str = "registry.example";
+
+/// The verbs as `rbuild --help` lists them; `help` has no page.
+fn verbs() -> Vec<String> {
+    let help = World::new().run(&["--help"]).good().stdout;
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What clap wraps stands further right.
+    let names =
+        commands.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// The source of a page. Tests run in the package's directory.
+fn page(name: &str) -> String {
+    let path = PathBuf::from("man").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines of section `title`, without fonts and escapes.
+fn section(page: &str, title: &str) -> Vec<String> {
+    let lines = page.lines().skip_while(|line| *line != format!(".SH {title}")).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with(".SH "));
+    lines.map(plain).collect()
+}
+
+fn plain(line: &str) -> String {
+    let fonts =
+        ["\\fB", "\\fI", "\\fR", "\\&"].iter().fold(line.to_owned(), |line, font| line.replace(font, ""));
+    let text = fonts.replace("\\-", "-").replace("\\e", "\\");
+    // The arguments of a macro may be quoted; other quotes are text.
+    if text.starts_with('.') { text.replace('"', "") } else { text }
+}
+
+/// The options in `text`, as `--name` and `-n`.
+fn options(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+    let is_option = |word: &&str| match word.strip_prefix("--") {
+        Some(name) => name.starts_with(|c: char| c.is_ascii_alphabetic()),
+        None => word.len() == 2 && word.starts_with('-') && word.as_bytes()[1].is_ascii_alphabetic(),
+    };
+    words.filter(is_option).map(str::to_owned).collect()
+}
+
+#[test]
+fn each_page_has_the_options_of_its_verb() {
+    let world = World::new();
+    for verb in std::iter::once(None).chain(verbs().into_iter().map(Some)) {
+        let words: Vec<&str> = verb.iter().map(String::as_str).chain(["--help"]).collect();
+        let mut offered = options(&world.run(&words).good().stdout);
+        let name = verb.map_or_else(|| "rbuild.1".to_owned(), |verb| format!("rbuild-{verb}.1"));
+        let described = options(&section(&page(&name), "OPTIONS").join("\n"));
+        // The page of the program describes -h for all.
+        if !described.contains("-h") {
+            offered.remove("-h");
+        }
+        assert_eq!(described, offered, "{name}, and what --help offers");
+    }
+}
+
+#[test]
+fn each_verb_is_in_the_overview_and_each_page_is_referred_to() {
+    let overview = section(&page("rbuild.1"), "SEE ALSO").join("\n");
+    for verb in verbs() {
+        assert!(overview.contains(&format!("rbuild-{verb} (1)")), "{verb}: not in SEE ALSO of rbuild.1");
+    }
+    for entry in fs::read_dir("man").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        for line in section(&page(&name), "SEE ALSO") {
+            let Some((other, number)) = line.trim_start_matches(".BR ").split_once(" (") else { continue };
+            if other.starts_with("rbuild") {
+                page(&format!("{other}.{}", &number[..1]));
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_render_without_warnings() {
+    for entry in fs::read_dir("man").unwrap() {
+        let path = entry.unwrap().path();
+        let output = match Command::new("groff").args(["-man", "-ww", "-z", "-Tutf8"]).arg(&path).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                eprintln!("skipped: needs groff");
+                return;
+            }
+            Err(error) => panic!("groff: {error}"),
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{}:\n{said}", path.display());
+    }
+}
+
+/// Runs the examples as they stand, one after the other, in an empty directory. `$ cat FILE` shows a file to
+/// write.
+#[test]
+fn examples_of_bud_work() {
+    let world = World::new();
+    let lines = section(&page("rbuild-bud.1"), "EXAMPLES");
+    let mut lines = lines.iter().skip_while(|line| *line != ".EX").peekable();
+    let programs = program().parent().unwrap().display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+    while let Some(line) = lines.next() {
+        let command = line.strip_prefix("$ ").filter(|command| !command.contains(ELSEWHERE));
+        let Some(command) = command else { continue };
+        if let Some(file) = command.strip_prefix("cat ") {
+            let in_file = |line: &&String| !line.starts_with("$ ") && *line != ".EE";
+            let text: Vec<&str> = std::iter::from_fn(|| lines.next_if(in_file)).map(String::as_str).collect();
+            world.file(file, text.join("\n"));
+            continue;
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(world.context());
+        let output = shell.env("PATH", &path).env("RBUILD_ROOT", world.store()).output().unwrap();
+        assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let config = world.config("greeting:moon");
+    assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["sh", "/bin/greet"]));
+}
