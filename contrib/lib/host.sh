@@ -1,0 +1,48 @@
+# Sourced by the scripts beside it: prepares a machine, as root or with sudo.
+
+# say TEXT: news on stderr; stdout stays with the tools.
+say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+die() { printf 'Error: %s\n' "$1" >&2; [ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2; exit 1; }
+
+# as_root COMMAND...: runs it as root, by sudo where we are somebody else.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; return; fi
+    command -v sudo >/dev/null || die "$1 needs root, and there is no sudo" "run this as root"
+    sudo "$@"
+}
+
+# install_packages APT-NAMES DNF-NAMES: installs what is missing, by whichever tool the machine has.
+install_packages() {
+    if command -v apt-get >/dev/null; then
+        missing=''
+        for package in $1; do
+            dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' || missing="$missing $package"
+        done
+        [ -n "$missing" ] || return 0
+        say "installing$missing"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+        # shellcheck disable=SC2086  # a list of names
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    elif command -v dnf >/dev/null; then
+        say "installing $2"
+        # shellcheck disable=SC2086
+        as_root dnf install -y -q $2
+    else
+        die "neither apt-get nor dnf is here" "install yourself: $1"
+    fi
+}
+
+# open_fuse: makes /dev/fuse what udev makes it on any distribution.
+open_fuse() {
+    [ -c /dev/fuse ] || as_root modprobe fuse || die "/dev/fuse is missing" "load the kernel module fuse"
+    [ -r /dev/fuse ] && [ -w /dev/fuse ] && [ "$(stat -c %a /dev/fuse)" = 666 ] || as_root chmod 0666 /dev/fuse
+}
+
+# give_range USER: a range of subordinate ids for the user, if there is none.
+give_range() {
+    for file in /etc/subuid /etc/subgid; do
+        grep -q "^$1:" "$file" 2>/dev/null && continue
+        last=$(awk -F: '{ end = $2 + $3; if (end > max) max = end } END { print (max < 100000) ? 100000 : max }' "$file" 2>/dev/null || echo 100000)
+        echo "$1:$last:65536" | as_root tee -a "$file" >/dev/null
+    done
+}
