@@ -30,7 +30,7 @@ stop_registry() {
     [ -s "${REGISTRY_PID:-}" ] || return 0
     as_root kill "$(cat "$REGISTRY_PID")"
     # Waited for, so that the shell does not report its end after the last word of the tests.
-    wait 2>/dev/null || true
+    { wait || true; } 2>/dev/null
 }
 
 # provide_debian DIR: debian:bookworm in the registry. The root file system is made once and kept in target/.

@@ -70,10 +70,10 @@ pub fn become_user(user: u32, group: u32, groups: &[u32]) -> Result<(), Error> {
     }
     let gid = Gid::from_raw(group);
     rustix::thread::set_thread_res_gid(gid, gid, gid)
-        .map_err(refused(format!("become group {group} (is it mapped?)")))?;
+        .map_err(refused(format!("become group {group} (an id that is not mapped cannot be taken: install uidmap or rbuild-idmap; rbuild info tells which ids are)")))?;
     let uid = Uid::from_raw(user);
     rustix::thread::set_thread_res_uid(uid, uid, uid)
-        .map_err(refused(format!("become user {user} (is it mapped?)")))
+        .map_err(refused(format!("become user {user} (an id that is not mapped cannot be taken: install uidmap or rbuild-idmap; rbuild info tells which ids are)")))
 }
 
 fn may_set_groups() -> Result<bool, Error> {
