@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Uid, XattrFlags};
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, fchown, fsetxattr, futimens};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
 
 use super::freeze::{self, Ignore};
 use super::mounted::Mounted;
@@ -153,7 +152,7 @@ fn mount_with(options: Vec<u8>, at: &Path) -> Result<(), Errno> {
         return Err(Errno::NAMETOOLONG);
     }
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
-    mount("rbuild", at, "overlay", MountFlags::empty(), options.as_c_str())
+    rbuild_userns::mount::mount_apart("overlay", "rbuild", at, &options)
 }
 
 /// A path as an overlayfs option: a backslash before each byte of `special`.

@@ -1,10 +1,12 @@
 //! Mounts, by descriptor: a tree is made detached, restricted while nobody sees it, and then attached to a directory that
 //! is held open. No path is joined and looked up a second time.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
@@ -130,6 +132,35 @@ pub fn make_all_private() -> Result<(), Error> {
         .map_err(refused("make every mount private"))
 }
 
+/// Mounts by path and option string, on a thread that holds none of this process's descriptors.
+///
+/// For a file system above one that this process itself serves by FUSE: the kernel looks it up while it mounts. A process
+/// killed meanwhile would wait for its own answer for ever, because the waiting thread keeps the table of descriptors
+/// alive, and with it the connection that would otherwise end. Errors with the bare errno of mount(2).
+pub fn mount_apart(kind: &str, source: &str, at: &Path, options: &CStr) -> Result<(), Errno> {
+    let mount = || {
+        leave_descriptors()?;
+        rustix::mount::mount(source, at, kind, rustix::mount::MountFlags::empty(), options)
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("mount".into()).spawn_scoped(scope, mount);
+        let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
+        thread.join().unwrap_or(Err(Errno::IO))
+    })
+}
+
+/// Gives the calling thread a table of descriptors of its own, empty from 3 on.
+fn leave_descriptors() -> Result<(), Errno> {
+    // SAFETY: plain numbers. What is closed is closed in this thread's own new table; owners elsewhere keep theirs, and
+    // the thread, which is about to end, owns none.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO))
+    }
+}
+
 /// Makes an open mount point the root directory and lets go of the old one.
 ///
 /// `pivot_root(".", ".")` stacks the old root over the new; no directory has to be made for it (`pivot_root(2)`, NOTES).
@@ -144,7 +175,7 @@ pub fn change_root(root: BorrowedFd<'_>) -> Result<(), Error> {
 /// instead. The mount goes too unless somebody uses it. What is no mount stays as it is.
 pub fn abort(path: &Path) -> Result<(), Error> {
     match rustix::mount::unmount(path, UnmountFlags::FORCE) {
-        Ok(()) | Err(rustix::io::Errno::BUSY | rustix::io::Errno::INVAL) => Ok(()),
+        Ok(()) | Err(Errno::BUSY | Errno::INVAL) => Ok(()),
         Err(errno) => Err(refused(format!("abort {}", path.display()))(errno)),
     }
 }
