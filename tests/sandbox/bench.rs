@@ -33,7 +33,7 @@ pub const CAPABILITIES: [&str; 11] = [
 ];
 
 /// Why no test can run here.
-pub fn unfit() -> Option<&'static str> {
+fn unfit() -> Option<&'static str> {
     if !Path::new(BUSYBOX).exists() {
         return Some("needs busybox-static");
     }
@@ -46,8 +46,17 @@ pub fn unfit() -> Option<&'static str> {
 /// The driver that the jobs ask for.
 static DRIVER: Mutex<RootfsChoice> = Mutex::new(RootfsChoice::Auto);
 
+/// Runs a test whose jobs all ask for `driver`, or says why it cannot; where everything must run, that is a failure.
+pub fn on(driver: RootfsChoice, test: fn()) {
+    match unfit().map_or_else(|| choose(driver), |why| Err(why.to_owned())) {
+        Ok(()) => test(),
+        Err(why) if std::env::var_os("RBUILD_TEST_ALL").is_some() => panic!("{driver:?}: {why}"),
+        Err(why) => println!("{driver:?}: skipped: {why}"),
+    }
+}
+
 /// From here on every job asks for this one. Errors with its refusal.
-pub fn choose(driver: RootfsChoice) -> Result<(), String> {
+fn choose(driver: RootfsChoice) -> Result<(), String> {
     *DRIVER.lock().unwrap() = driver;
     let bench = Bench::new();
     let scratch = tempfile::tempdir_in(&bench.dir).unwrap();

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bench::Bench;
 
-pub const TESTS: &[crate::Test] = &[
+pub const TESTS: &[(&str, fn())] = &[
     ("cancel_stops_the_command", cancel_stops_the_command),
     ("jobs_run_side_by_side", jobs_run_side_by_side),
     ("a_killed_sandbox_is_reported", a_killed_sandbox_is_reported),

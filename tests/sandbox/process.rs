@@ -5,7 +5,7 @@ use rbuild_userns::idmap::{Choice, Mode};
 
 use crate::bench::{Bench, in_words};
 
-pub const TESTS: &[crate::Test] = &[
+pub const TESTS: &[(&str, fn())] = &[
     ("a_command_ends_as_it_ends", a_command_ends_as_it_ends),
     ("a_program_that_cannot_run_says_so", a_program_that_cannot_run_says_so),
     ("nothing_leaks_into_a_step", nothing_leaks_into_a_step),
@@ -176,7 +176,7 @@ fn every_way_of_mapping_ids_runs_a_step() {
         job.process.uid = 4_000_000;
         let refusal = bench.run(&job);
         if mode != Mode::Root {
-            assert!(refusal.refusal().contains("become user 4000000 (is it mapped?)"), "{mode:?}");
+            assert!(refusal.refusal().contains("become user 4000000"), "{mode:?}");
         }
         bench.sandbox.close().unwrap();
     }

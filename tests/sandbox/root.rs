@@ -10,7 +10,7 @@ use rbuild::runtime::{Access, Exit, Mount, Network, RootfsChoice};
 
 use crate::bench::Bench;
 
-pub const TESTS: &[crate::Test] = &[
+pub const TESTS: &[(&str, fn())] = &[
     ("system_mounts_are_what_containers_expect", system_mounts_are_what_containers_expect),
     ("machine_names_are_given", machine_names_are_given),
     ("no_network_is_loopback_alone", no_network_is_loopback_alone),
