@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use crate::oci::{Platform, Reference};
 use crate::progress::Sink;
 use crate::registry::Client;
-use crate::runtime::{Cancel, Mount, Network, RootfsChoice};
+use crate::runtime::{Cancel, Confinement, RootfsChoice};
 use crate::store::{Image, Store};
 use crate::transfer::PullPolicy;
 
@@ -67,10 +67,8 @@ pub struct Options {
     pub cache: Cache,
     /// When base images are looked for in their registry.
     pub pull: PullPolicy,
-    /// Bind mounts of every RUN.
-    pub volumes: Vec<Mount>,
-    /// The network of every RUN that does not choose its own.
-    pub network: Network,
+    /// What every RUN runs in; one that chooses a network of its own gets that.
+    pub confinement: Confinement,
     /// The root file system driver of RUN.
     pub rootfs: RootfsChoice,
     /// How the sandbox is started.

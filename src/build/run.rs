@@ -14,23 +14,8 @@ use super::step::Identity;
 use super::user::Accounts;
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Seccomp};
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec};
 use crate::store::LayerRecord;
-
-/// The capabilities of RUN: those that containers.conf gives by default.
-const CAPABILITIES: [&str; 11] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-];
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
@@ -60,7 +45,7 @@ impl Executor<'_> {
         let mut settings = program.args.clone();
         settings.push(format!("network={network:?}"));
         settings.extend(program.script.iter().map(|(name, body)| format!("script {name}: {body}")));
-        settings.extend(self.options.volumes.iter().map(|volume| {
+        settings.extend(self.options.confinement.mounts.iter().map(|volume| {
             format!("volume {} at {} {:?}", volume.source.display(), volume.target, volume.access)
         }));
         let identity = Identity { before, created_by, settings };
@@ -80,8 +65,9 @@ impl Executor<'_> {
         let live = self.store.lease_live()?;
         let tar = self.store.tmp_file()?;
         let script = program.script.as_ref().map(|(_, body)| script_beside(tar.path(), body)).transpose()?;
-        let mut mounts = self.options.volumes.clone();
-        mounts.extend(script.as_ref().map(|script| Mount {
+        let mut confinement = self.options.confinement.clone();
+        confinement.network = network;
+        confinement.mounts.extend(script.as_ref().map(|script| Mount {
             source: script.to_path_buf(),
             target: program.args[0].clone(),
             access: Access::ReadOnly,
@@ -91,10 +77,7 @@ impl Executor<'_> {
             rootfs: self.options.rootfs,
             live: live.path().to_owned(),
             process: self.process(stage, program)?,
-            mounts,
-            network,
-            hostname: "rbuild".to_owned(),
-            hosts: Vec::new(),
+            confinement,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
         let sink = self.sink;
@@ -127,9 +110,6 @@ impl Executor<'_> {
             uid: user.uid,
             gid: user.gid,
             groups: user.groups,
-            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
-            no_new_privileges: false,
-            seccomp: Seccomp::Default,
         })
     }
 
@@ -162,7 +142,7 @@ impl Executor<'_> {
 
     fn network(&self, run: &Run) -> Result<Network, StepError> {
         match run.network.as_deref() {
-            None | Some("default") => Ok(self.options.network),
+            None | Some("default") => Ok(self.options.confinement.network),
             Some("host") => Ok(Network::Host),
             Some("none") => Ok(Network::None),
             Some(other) => Err(StepError::Unsupported(format!("RUN --network={other}"))),

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, environment, output, pull, registry};
+use super::{Context, environment, output, pull, registry, step};
 use crate::build::{self, Cache, Options};
 use crate::oci::{Platform, Reference};
-use crate::runtime::{Mount, Network};
 use crate::transfer::PullPolicy;
 
 /// Build an image from a Dockerfile or Containerfile
@@ -42,12 +41,6 @@ pub(super) struct Args {
     /// What the image is for [default: this machine]
     #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<Platform>,
-    /// A bind mount for RUN; may be given several times
-    #[arg(short, long = "volume", value_name = "HOST:CONTAINER[:ro]", value_parser = environment::volume)]
-    volumes: Vec<Mount>,
-    /// The network of RUN: host or none
-    #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "host", value_parser = environment::network)]
-    network: Network,
     /// What to leave out of the context, instead of its own ignore file
     #[arg(long, value_name = "FILE")]
     ignorefile: Option<PathBuf>,
@@ -62,6 +55,8 @@ pub(super) struct Args {
     context: PathBuf,
     #[command(flatten)]
     registry: registry::Args,
+    #[command(flatten)]
+    step: step::Args,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -91,8 +86,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         platform: args.platform.unwrap_or_else(Platform::host),
         cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
         pull: args.pull,
-        volumes: args.volumes,
-        network: args.network,
+        confinement: args.step.confinement()?,
         rootfs: context.global.rootfs,
         sandbox: context.sandbox(),
     };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rbuild_userns::idmap::{Choice, Mode};
 
 use super::failure::Failure;
-use crate::runtime::{Access, Mount, Network, RootfsChoice};
+use crate::runtime::RootfsChoice;
 
 /// Where the store is if `--root` does not say.
 pub(super) fn store_root() -> Result<PathBuf, Failure> {
@@ -82,42 +82,6 @@ pub(super) fn rootfs(text: &str) -> Result<RootfsChoice, String> {
     }
 }
 
-/// `--network`.
-pub(super) fn network(text: &str) -> Result<Network, String> {
-    match text {
-        "host" => Ok(Network::Host),
-        "none" => Ok(Network::None),
-        "private" | "pasta" | "slirp4netns" => Err(format!("the network {text} is not supported yet")),
-        _ => Err("expected host or none".to_owned()),
-    }
-}
-
-/// `--volume HOST:CONTAINER[:ro|rw]`. The source must exist; it is named by its real path.
-pub(super) fn volume(text: &str) -> Result<Mount, String> {
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, options) = match parts[..] {
-        [source, target] => (source, target, ""),
-        [source, target, options] => (source, target, options),
-        _ => return Err("expected HOST:CONTAINER[:ro|rw]".to_owned()),
-    };
-    if !target.starts_with('/') || target.split('/').any(|part| part == "..") {
-        return Err(format!("the container's path {target:?} must be absolute and without '..'"));
-    }
-    if target.trim_matches('/').is_empty() {
-        return Err("a volume cannot take the place of the root".to_owned());
-    }
-    let mut access = Access::ReadWrite;
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        access = match option {
-            "ro" => Access::ReadOnly,
-            "rw" => Access::ReadWrite,
-            other => return Err(format!("the volume option {other:?} is not supported yet")),
-        };
-    }
-    let source = std::fs::canonicalize(source).map_err(|why| format!("{source:?}: {why}"))?;
-    Ok(Mount { source, target: target.to_owned(), access })
-}
-
 /// A name with or without `docker://`. Other transports are refused by name.
 pub(super) fn docker_transport(text: &str) -> Result<&str, Failure> {
     if let Some(name) = text.strip_prefix("docker://") {
@@ -138,28 +102,5 @@ pub(super) fn docker_transport(text: &str) -> Result<&str, Failure> {
             Err(Failure::new(format!("{text}: the transport {transport} is not supported yet")))
         }
         None => Ok(text),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn volumes_are_read_strictly() {
-        for (text, want) in [
-            ("/tmp:/x", Some(("/x", Access::ReadWrite))),
-            ("/tmp:/x:ro", Some(("/x", Access::ReadOnly))),
-            ("/tmp:/x:ro,rw", Some(("/x", Access::ReadWrite))),
-            ("/tmp:x", None),
-            ("/tmp:/", None),
-            ("/tmp:/a/../..", None),
-            ("/tmp:/x:Z", None),
-            ("/tmp", None),
-            ("/no/such/dir:/x", None),
-        ] {
-            let got = volume(text).ok();
-            assert_eq!(got.as_ref().map(|mount| (&*mount.target, mount.access)), want, "{text}");
-        }
     }
 }

@@ -26,6 +26,7 @@ mod registry;
 mod report;
 mod rmi;
 mod size;
+mod step;
 mod tag;
 mod version;
 
@@ -68,7 +69,7 @@ struct Global {
 #[derive(Subcommand)]
 enum Verb {
     #[command(visible_aliases = ["build", "build-using-dockerfile"])]
-    Bud(bud::Args),
+    Bud(Box<bud::Args>),
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
@@ -111,7 +112,7 @@ pub fn main() -> ExitCode {
     }
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
-        Verb::Bud(args) => bud::run(args, &context),
+        Verb::Bud(args) => bud::run(*args, &context),
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),

@@ -54,6 +54,7 @@ pub use parse::{parse, parse_onbuild};
 pub use port::{PortError, ports};
 pub use signal::{InvalidSignal, check_signal};
 pub use span::{Span, Spanned};
+pub(crate) use suggest::did_you_mean;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 const MAX_EDITS: usize = 2;
 
 /// ` (did you mean NAME?)` for the name closest to `word`, or nothing if none is close. Ignores case.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
     closest(word, known).map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 

@@ -13,7 +13,12 @@
 
 mod cancel;
 mod error;
+mod limits;
+mod mount;
+mod names;
+mod network;
 mod run;
+mod security;
 mod start;
 pub(crate) mod wire;
 
@@ -26,7 +31,12 @@ use crate::oci::DiffId;
 
 pub use cancel::Cancel;
 pub use error::Error;
+pub use limits::Limits;
+pub use mount::{Access, Mount};
+pub use names::Names;
+pub use network::Network;
 pub use run::Probed;
+pub use security::{DEFAULT_CAPABILITIES, Seccomp, Security};
 pub use start::Sandbox;
 
 /// The hidden verb that starts a sandbox.
@@ -66,14 +76,24 @@ pub struct Job {
     pub live: PathBuf,
     /// The command.
     pub process: ProcessSpec,
-    /// Host files and directories to show, in this order.
-    pub mounts: Vec<Mount>,
+    /// What it runs in.
+    pub confinement: Confinement,
+}
+
+/// What a command runs in, whatever the command is: chosen once for a build or a working container. The default is what
+/// container engines do, on the host's network.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Confinement {
+    /// What it may do.
+    pub security: Security,
+    /// How much it may use.
+    pub limits: Limits,
     /// Which network it sees.
     pub network: Network,
-    /// The name of its machine.
-    pub hostname: String,
-    /// Extra /etc/hosts rows `(address, name)`.
-    pub hosts: Vec<(String, String)>,
+    /// The names it finds in `/etc`.
+    pub names: Names,
+    /// Host files and directories to show, in this order.
+    pub mounts: Vec<Mount>,
 }
 
 /// A process, its names resolved to numbers by the coordinator.
@@ -91,52 +111,6 @@ pub struct ProcessSpec {
     pub gid: u32,
     /// Its further groups.
     pub groups: Vec<u32>,
-    /// Names such as `CAP_CHOWN`; the process's bounding, permitted, effective set (effective only for uid 0).
-    pub capabilities: Vec<String>,
-    /// Whether setuid bits and file capabilities are without effect.
-    pub no_new_privileges: bool,
-    /// Which system calls it may make.
-    pub seccomp: Seccomp,
-}
-
-/// Which system calls a command may make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Seccomp {
-    /// Those of the default profile of container engines.
-    Default,
-    /// All.
-    Unconfined,
-}
-
-/// A host file or directory shown inside the container.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Mount {
-    /// On the host: a directory, a file or a socket.
-    pub source: PathBuf,
-    /// Absolute, inside the container.
-    pub target: String,
-    /// Whether it can be written to.
-    pub access: Access,
-}
-
-/// Whether a mount can be written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Access {
-    /// It cannot, nor can what is mounted beneath it.
-    ReadOnly,
-    /// As on the host.
-    ReadWrite,
-}
-
-/// Which network a command sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// That of the host.
-    Host,
-    /// A loopback interface of its own.
-    None,
 }
 
 /// How a command ended.

@@ -5,17 +5,17 @@ use rbuild_userns::seccomp::Filter;
 use rbuild_userns::{process, spawn};
 
 use super::Error;
-use crate::runtime::{ProcessSpec, Seccomp};
+use crate::runtime::{ProcessSpec, Seccomp, Security};
 
 /// Takes on the command's credentials. The order matters: a filter may be installed without `no_new_privs` only by
 /// who still has `CAP_SYS_ADMIN`, the bounding set is lowered by `CAP_SETPCAP`, and the user comes last but one, because
 /// with it everything goes that is not kept.
-pub(super) fn assume(process: &ProcessSpec) -> Result<(), Error> {
-    let capabilities = Capabilities::parse(&process.capabilities)?;
-    if process.no_new_privileges {
+pub(super) fn assume(process: &ProcessSpec, security: &Security) -> Result<(), Error> {
+    let capabilities = Capabilities::parse(&security.capabilities)?;
+    if security.no_new_privileges {
         caps::forbid_new_privileges()?;
     }
-    if process.seccomp == Seccomp::Default {
+    if security.seccomp == Seccomp::Default {
         Filter::default_profile(&capabilities)?.install()?;
     }
     capabilities.bound()?;

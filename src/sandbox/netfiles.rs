@@ -11,13 +11,13 @@ use rbuild_userns::mount::{Depth, Tree};
 use super::Error;
 use super::root::StepRoot;
 use super::target::Stub;
-use crate::runtime::Job;
+use crate::runtime::Names;
 
 const NAMES: [&str; 3] = ["hosts", "resolv.conf", "hostname"];
 
 /// Writes them into a directory of the sandbox.
-pub(super) fn write(dir: &Path, job: &Job) -> Result<(), Error> {
-    let contents = [hosts(job), resolvers()?, format!("{}\n", job.hostname)];
+pub(super) fn write(dir: &Path, names: &Names) -> Result<(), Error> {
+    let contents = [hosts(names), resolvers()?, format!("{}\n", names.hostname)];
     for (name, content) in NAMES.iter().zip(contents) {
         let path = dir.join(name);
         fs::write(&path, content).map_err(Error::file("write", path))?;
@@ -34,10 +34,10 @@ pub(super) fn mount_all(root: &mut StepRoot, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn hosts(job: &Job) -> String {
+fn hosts(names: &Names) -> String {
     let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    let own = ("127.0.0.1".to_owned(), job.hostname.clone());
-    for (address, name) in job.hosts.iter().chain([&own]) {
+    let own = ("127.0.0.1".to_owned(), names.hostname.clone());
+    for (address, name) in names.hosts.iter().chain([&own]) {
         writeln!(text, "{address}\t{name}").expect("a String takes everything");
     }
     text

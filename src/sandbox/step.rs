@@ -38,7 +38,7 @@ pub(super) fn start(
     files: &Path,
     outputs: Outputs,
 ) -> Result<(Child, Vec<PathBuf>), Error> {
-    netfiles::write(files, job)?;
+    netfiles::write(files, &job.confinement.names)?;
     let (news, theirs) = Channel::pair()?;
     // from here on the next child is the first process of a new pid namespace
     unshare(&[Namespace::Pid])?;
@@ -62,7 +62,7 @@ pub(super) fn start(
 fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
     let prepared = complete(job, root, files, outputs).and_then(|stubs| {
         news.send(&News::Complete(stubs), &[])?;
-        credentials::assume(&job.process)
+        credentials::assume(&job.process, &job.confinement.security)
     });
     match prepared {
         Ok(()) => exec::command(&job.process),
@@ -77,19 +77,20 @@ fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news:
 
 /// Makes the namespaces and the root, and enters them. Returns the paths made in the root.
 fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<Vec<PathBuf>, Error> {
+    let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     unshare(&[Namespace::Mount, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup])?;
-    if job.network == Network::None {
+    if confinement.network == Network::None {
         unshare(&[Namespace::Net])?;
         namespace::bring_loopback_up()?;
     }
-    namespace::set_host_name(&job.hostname)?;
+    namespace::set_host_name(&confinement.names.hostname)?;
 
     let mut step_root = StepRoot::over(root)?;
-    system::mount_all(&mut step_root)?;
+    system::mount_all(&mut step_root, &confinement.limits)?;
     netfiles::mount_all(&mut step_root, files)?;
-    for volume in &job.mounts {
+    for volume in &confinement.mounts {
         step_root.mount_volume(volume)?;
     }
     // a working directory is no stub: one that was missing belongs to the layer

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::root::StepRoot;
 use super::target::{self, Stub};
 use super::{EMPTY, Error};
+use crate::runtime::Limits;
 
 /// No setuid programs and no device nodes.
 const PLAIN: Attributes = Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_ATTR_NODEV);
@@ -53,7 +54,7 @@ const MASKED: [&str; 14] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Mounts all of it.
-pub(super) fn mount_all(root: &mut StepRoot) -> Result<(), Error> {
+pub(super) fn mount_all(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
     root.mount("proc", &proc()?, "/proc", Stub::Directory)?;
     let (sys, cgroups) = sys()?;
     root.mount("sys", &sys, "/sys", Stub::Directory)?;
@@ -62,7 +63,7 @@ pub(super) fn mount_all(root: &mut StepRoot) -> Result<(), Error> {
     {
         cgroups.attach(place.as_fd())?;
     }
-    mount_dev(root)?;
+    mount_dev(root, limits)?;
     READ_ONLY.iter().try_for_each(|path| make_read_only(root, path))?;
     MASKED.iter().try_for_each(|path| mask(root, path))
 }
@@ -102,7 +103,7 @@ fn is_permission(error: &rbuild_userns::Error) -> bool {
     error.errno() == Some(Errno::PERM.raw_os_error())
 }
 
-fn mount_dev(root: &mut StepRoot) -> Result<(), Error> {
+fn mount_dev(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
     let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64m")];
     let dev = Tree::new("tmpfs", &settings, Attributes::MOUNT_ATTR_NOSUID)?;
     root.mount("dev", &dev, "/dev", Stub::Directory)?;
@@ -117,7 +118,7 @@ fn mount_dev(root: &mut StepRoot) -> Result<(), Error> {
         rustix::fs::symlinkat(text, &dev, name).map_err(Error::file("link in /dev:", name))?;
     }
     for (name, tree) in
-        [("pts", terminals()?), ("shm", shared_memory()?), ("mqueue", Tree::new("mqueue", &[], INERT)?)]
+        [("pts", terminals()?), ("shm", shared_memory(limits)?), ("mqueue", Tree::new("mqueue", &[], INERT)?)]
     {
         rustix::fs::mkdirat(&dev, name, Mode::from_raw_mode(0o755))
             .map_err(Error::file("create in /dev:", name))?;
@@ -145,8 +146,9 @@ fn terminals() -> Result<Tree, Error> {
     }
 }
 
-fn shared_memory() -> Result<Tree, Error> {
-    let settings = [Setting::Text("mode", "1777"), Setting::Text("size", "64m")];
+fn shared_memory(limits: &Limits) -> Result<Tree, Error> {
+    let size = limits.shared_memory.to_string();
+    let settings = [Setting::Text("mode", "1777"), Setting::Text("size", &size)];
     Ok(Tree::new("tmpfs", &settings, INERT)?)
 }
 

@@ -8,29 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rbuild::layer::{Content, LayerWriter, Metadata, Written};
 use rbuild::progress::Stream;
 use rbuild::runtime::{
-    Cancel, Error, Exit, Job, LayerFiles, Network, Options, Outcome, ProcessSpec, RootfsChoice, Sandbox,
-    Seccomp,
+    Cancel, Confinement, Error, Exit, Job, LayerFiles, Names, Options, Outcome, ProcessSpec, RootfsChoice,
+    Sandbox,
 };
 use rbuild_userns::idmap::Choice;
 
 const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: &str = "sh cat ls grep sleep true false id env mkdir touch echo ps mount stat head kill readlink wc \
                        chmod rm hostname ifconfig chown chroot unshare umount find pwd tr sort nohup dd mv cp date";
-
-/// The default set of container engines.
-pub const CAPABILITIES: [&str; 11] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-];
 
 /// Why no test can run here.
 fn unfit() -> Option<&'static str> {
@@ -116,14 +101,11 @@ impl Bench {
                 uid: 0,
                 gid: 0,
                 groups: Vec::new(),
-                capabilities: CAPABILITIES.map(str::to_owned).into(),
-                no_new_privileges: false,
-                seccomp: Seccomp::Default,
             },
-            mounts: Vec::new(),
-            network: Network::Host,
-            hostname: "step".to_owned(),
-            hosts: Vec::new(),
+            confinement: Confinement {
+                names: Names { hostname: "step".to_owned(), ..Names::default() },
+                ..Confinement::default()
+            },
         }
     }
 

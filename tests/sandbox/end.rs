@@ -113,7 +113,7 @@ fn jobs_run_side_by_side() {
             let script =
                 format!("touch /v/{number}; while ! [ -e /v/{next} ]; do sleep 0.01; done; echo {number}");
             let mut job = bench.job(&script);
-            job.mounts = vec![rbuild::runtime::Mount {
+            job.confinement.mounts = vec![rbuild::runtime::Mount {
                 source: dir.clone(),
                 target: "/v".to_owned(),
                 access: rbuild::runtime::Access::ReadWrite,

@@ -103,8 +103,8 @@ fn rights_are_as_asked() {
     for (name, uid, seccomp, no_new_privileges, effective, bounding, nnp, mode) in rows {
         let got = bench.output(status, |job| {
             job.process.uid = uid;
-            job.process.seccomp = seccomp;
-            job.process.no_new_privileges = no_new_privileges;
+            job.confinement.security.seccomp = seccomp;
+            job.confinement.security.no_new_privileges = no_new_privileges;
         });
         let want = format!(
             "CapInh:{none} CapPrm:{effective} CapEff:{effective} CapBnd:{bounding} CapAmb:{none} NoNewPrivs:{nnp} Seccomp:{mode} "
@@ -112,7 +112,7 @@ fn rights_are_as_asked() {
         assert_eq!(got, want, "{name}");
     }
     let mut job = bench.job("true");
-    job.process.capabilities.push("CAP_NONSENSE".to_owned());
+    job.confinement.security.capabilities.push("CAP_NONSENSE".to_owned());
     assert_eq!(bench.run(&job).refusal(), "capability \"CAP_NONSENSE\" is unknown");
 }
 

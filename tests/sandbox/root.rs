@@ -48,7 +48,7 @@ fn system_mounts_are_what_containers_expect() {
 fn machine_names_are_given() {
     let bench = Bench::new();
     let hosts = bench.output("cat /etc/hosts /etc/hostname; echo '10.0.0.2 late' >> /etc/hosts", |job| {
-        job.hosts = vec![("10.0.0.1".to_owned(), "registry.example".to_owned())];
+        job.confinement.names.hosts = vec![("10.0.0.1".to_owned(), "registry.example".to_owned())];
     });
     assert_eq!(
         hosts,
@@ -65,7 +65,7 @@ fn no_network_is_loopback_alone() {
     let none = bench.output(
         "ls /sys/class/net; ifconfig lo | grep -c UP; touch /sys/x 2>/dev/null || echo ro",
         |job| {
-            job.network = Network::None;
+            job.confinement.network = Network::None;
         },
     );
     assert_eq!(none, "lo\n1\nro\n");
@@ -103,7 +103,7 @@ fn volumes_show_the_host() {
     ];
     for (source, target, access, script, want) in rows {
         let mut job = bench.job(script);
-        job.mounts = vec![volume(dir.join(source), target, access)];
+        job.confinement.mounts = vec![volume(dir.join(source), target, access)];
         let ran = bench.run(&job);
         assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{target} {access:?}: {}", ran.stderr);
         // neither what is mounted nor the place made for it
@@ -117,7 +117,7 @@ fn volumes_show_the_host() {
         ("sub", "/etc/passwd", "Not a directory"),
     ] {
         let mut job = bench.job("true");
-        job.mounts = vec![volume(dir.join(source), target, Access::ReadWrite)];
+        job.confinement.mounts = vec![volume(dir.join(source), target, Access::ReadWrite)];
         let refusal = bench.run(&job).refusal();
         assert!(refusal.contains(want) && refusal.contains(target), "{source} at {target}: {refusal}");
     }
@@ -130,7 +130,7 @@ fn volumes_stay_inside_the_root() {
     fs::write(dir.join("file"), "inside\n").unwrap();
     for target in ["/links/escape", "/../../links/../a/target", "links/escape"] {
         let text = bench.output("cat /a/target/file", |job| {
-            job.mounts = vec![volume(dir.clone(), target, Access::ReadOnly)];
+            job.confinement.mounts = vec![volume(dir.clone(), target, Access::ReadOnly)];
         });
         assert_eq!(text, "inside\n", "{target}");
         assert!(!Path::new("/a/target").exists(), "{target}");
@@ -180,7 +180,7 @@ fn mapped_trees_are_swept() {
     let dir = bench.dir.join("left");
     fs::create_dir(&dir).unwrap();
     bench.output("mkdir -p /v/a/b && touch /v/a/b/c && chown -R 33:33 /v/a && chmod 0 /v/a/b", |job| {
-        job.mounts = vec![volume(dir.clone(), "/v", Access::ReadWrite)];
+        job.confinement.mounts = vec![volume(dir.clone(), "/v", Access::ReadWrite)];
     });
     bench.sandbox.sweep(&[dir.clone(), bench.dir.join("never-was")]).unwrap();
     assert!(!dir.exists());

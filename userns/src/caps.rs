@@ -22,6 +22,13 @@ impl Capabilities {
         names.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The names of all there are, sorted.
+    pub fn names() -> Vec<String> {
+        let mut names: Vec<_> = caps::all().iter().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
     /// Whether `name` is in it.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|capability| capability.to_string() == name)
