@@ -13,7 +13,7 @@
 //! | 4 | [`transfer`]: pull and push |
 //! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
 //! | 2 | [`rootfs`]: stacks of layers, FUSE, drivers · [`runtime`]: the client of the sandbox |
-//! | 1 | [`layer`]: tar and index · [`registry`]: the distribution client · [`progress`]: news |
+//! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`progress`]: news |
 //! | 0 | [`oci`], [`dockerfile`]: text and values, nothing else |
 //!
 //! Below `cli` nothing prints, exits or asks the environment: options come in as values, news goes out through
@@ -43,6 +43,7 @@
 pub mod build;
 pub mod cli;
 pub mod dockerfile;
+pub mod fuse;
 pub mod layer;
 pub mod oci;
 pub mod progress;

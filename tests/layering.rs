@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 7] = [
     &["transfer"],
     &["store", "sandbox"],
     &["rootfs", "runtime"],
-    &["layer", "registry", "progress"],
+    &["layer", "fuse", "registry", "progress"],
     &["oci", "dockerfile"],
 ];
 

@@ -27,6 +27,7 @@ mod stack;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod time;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

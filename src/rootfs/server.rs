@@ -5,14 +5,15 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use fuser::{BackgroundSession, Config, Session, SessionACL};
 use rustix::mount::{MountFlags, mount};
 
 use super::kernel::KernelRoot;
 use super::mounted::Mounted;
 use super::served::{Fuse, Lower, Requests, Side, Tree};
 use super::{Driver, Error, Named as _, Root, Stack, overlay};
+use crate::fuse::{LARGEST, Session};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
 ///
@@ -71,23 +72,20 @@ impl Server {
     }
 }
 
+/// How long the last users of an unmounted superblock (mount namespaces that are being torn down) may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One mounted FUSE superblock and the threads that answer for it.
 struct Superblock {
     mounted: Mounted,
-    session: BackgroundSession,
+    session: Session,
 }
 
 impl Superblock {
     fn start(tree: &Arc<Tree>, side: Side, at: PathBuf) -> Result<Self, Error> {
         let device = File::options().read(true).write(true).open("/dev/fuse").named("open", "/dev/fuse")?;
         let mounted = Mounted::new(at, |at| mount_fuse(&device, at))?;
-        let mut config = Config::default();
-        config.acl = SessionACL::All;
-        config.n_threads = Some(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)));
-        config.clone_fd = true;
-        let fuse = Fuse::new(Arc::clone(tree), side);
-        let session = Session::from_fd(fuse, device.into(), SessionACL::All, config)
-            .and_then(Session::spawn)
+        let session = Session::start(Fuse::new(Arc::clone(tree), side), device.into())
             .named("serve", mounted.path())?;
         Ok(Self { mounted, session })
     }
@@ -95,7 +93,10 @@ impl Superblock {
     fn stop(self) -> Result<(), Error> {
         let at = self.mounted.path().to_path_buf();
         self.mounted.unmount()?;
-        self.session.join().named("serve", at)
+        match self.session.join(PATIENCE) {
+            Some(result) => result.named("serve", at),
+            None => Err(Error::Busy { path: at }),
+        }
     }
 }
 
@@ -103,7 +104,7 @@ impl Superblock {
 fn mount_fuse(device: &File, at: &Path) -> Result<(), Error> {
     let fd = device.as_raw_fd();
     let data = format!(
-        "fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read=1048576\0"
+        "fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read={LARGEST}\0"
     );
     let data = std::ffi::CStr::from_bytes_with_nul(data.as_bytes()).expect("one zero byte, at the end");
     let flags = MountFlags::RDONLY | MountFlags::NOATIME | MountFlags::NOSUID | MountFlags::NODEV;

@@ -3,6 +3,7 @@
 //! Each request is wrapped once, takes and returns owned or borrowed descriptors, and names itself in its error. What is
 //! asked, and in which order, is the business of the sandbox; here is only how.
 pub mod caps;
+pub mod fuse;
 pub mod idmap;
 pub mod interrupt;
 pub mod map;

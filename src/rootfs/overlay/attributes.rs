@@ -5,34 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::tree::{Data, Id, Inode, Kind, Tree};
 use super::{Errno, Overlay};
+pub use crate::fuse::{Attributes, FileType};
 use crate::layer::Timestamp;
-
-/// What `stat` shows.
-#[derive(Clone, Copy, Debug)]
-pub struct Attributes {
-    pub id: Id,
-    pub kind: FileType,
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub nlink: u32,
-    pub device: u32,
-    pub size: u64,
-    pub atime: Timestamp,
-    pub mtime: Timestamp,
-    pub ctime: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileType {
-    File,
-    Directory,
-    Symlink,
-    Char,
-    Block,
-    Fifo,
-    Socket,
-}
 
 /// What `SETATTR` asks for; `None` leaves it as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,9 +47,10 @@ impl Inode {
             nlink: self.nlink,
             device,
             size,
-            atime: self.atime,
-            mtime: self.mtime,
-            ctime: self.ctime,
+            blocks: size.div_ceil(512),
+            atime: self.atime.into(),
+            mtime: self.mtime.into(),
+            ctime: self.ctime.into(),
         }
     }
 

@@ -38,36 +38,35 @@ pub enum Stored {
 }
 
 impl Overlay {
-    /// Up to `count` bytes of `id` from `offset`; fewer only at its end.
-    pub fn read(&self, id: Id, offset: u64, count: usize) -> Result<Vec<u8>, Errno> {
+    /// Fills `into` with the bytes of `id` from `offset` on; returns how far, less than all only at its end.
+    pub fn read(&self, id: Id, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
         let (source, count) = {
             let tree = self.tree();
             let data = tree.data(id)?;
-            let count = data.size().saturating_sub(offset).min(count as u64);
+            let count = data.size().saturating_sub(offset).min(into.len() as u64);
             // Both fit: `count` came as a usize, and memory is indexed by what it holds.
             let count = usize::try_from(count).map_err(|_| Errno::INVAL)?;
             match data {
-                _ if count == 0 => return Ok(Vec::new()),
+                _ if count == 0 => return Ok(0),
                 Data::Memory(bytes) => {
                     let start = usize::try_from(offset).map_err(|_| Errno::INVAL)?;
-                    return Ok(bytes[start..start + count].to_vec());
+                    into[..count].copy_from_slice(&bytes[start..start + count]);
+                    return Ok(count);
                 }
                 Data::Below { layer, ino, .. } => (self.below(*layer, *ino), count),
                 Data::Backed { .. } => (Source::File(self.backing.open(id).map_err(|e| errno(&e))?), count),
             }
         };
-        let mut buffer = vec![0; count];
         let mut filled = 0;
         while filled < count {
-            match source.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match source.read_at(&mut into[filled..count], offset + filled as u64) {
                 Ok(0) => break, // the file shrank meanwhile
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(errno(&error)),
             }
         }
-        buffer.truncate(filled);
-        Ok(buffer)
+        Ok(filled)
     }
 
     /// Writes `bytes` at `offset`. Returns how many were written: fewer only when the disk became full.

@@ -4,6 +4,7 @@
 use super::attributes::Attributes;
 use super::tree::Id;
 use super::{Errno, Overlay};
+use crate::fuse::{Listing, Taken};
 
 /// One line of a listing.
 pub struct Listed<'a> {
@@ -11,20 +12,6 @@ pub struct Listed<'a> {
     /// The position after it.
     pub cookie: u64,
     pub attributes: Attributes,
-}
-
-/// Whether the reader's buffer took the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    Yes,
-    Full,
-}
-
-/// Whether the kernel will hold a reference to each inode it is shown (`READDIRPLUS`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listing {
-    Names,
-    Lookups,
 }
 
 impl Overlay {

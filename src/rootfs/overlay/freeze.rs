@@ -125,7 +125,9 @@ const CHUNK: usize = 256 << 10;
 impl Read for FileReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.used == self.chunk.len() {
-            self.chunk = self.overlay.read(self.id, self.offset, CHUNK)?;
+            self.chunk.resize(CHUNK, 0);
+            let count = self.overlay.read(self.id, self.offset, &mut self.chunk)?;
+            self.chunk.truncate(count);
             self.offset += self.chunk.len() as u64;
             self.used = 0;
         }

@@ -1,36 +1,19 @@
-//! Between the `fuser` crate and the operations: decode the request, call, reply. The only place that replies.
+//! The operations as FUSE names them. The room [`crate::fuse`] decodes and replies.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
-use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileHandle, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
-    ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
-};
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, RenameFlags};
 
-use super::attributes::{Attributes, Changes};
-use super::create::New;
-use super::directory::Listing;
-use super::rename::{Place, Target};
+use super::attributes::{Attributes, Changes, FileType, now};
+use super::create::{New, Owner};
+use super::rename::Target;
 use super::space::Seek;
-use super::wire::{ABSENT, attr, code, file_type, owner, taken, timestamp};
 use super::xattr::Setting;
 use super::{Errno, Overlay};
-
-/// Most bytes in one READ or WRITE.
-pub const LARGEST_REQUEST: u32 = 1 << 20;
-
-/// How long the kernel may keep what it was told. Nothing changes here but through the kernel.
-const DAY: Duration = Duration::from_hours(24);
-
-/// Inode numbers are never used twice.
-const GENERATION: Generation = Generation(0);
+use crate::fuse::{
+    self, Caller, Features, Filesystem, Lines, Listing, Origin, Place, Privileges, SetTime, Statistics,
+};
+use crate::layer::Timestamp;
 
 pub struct Adapter {
     overlay: Arc<Overlay>,
@@ -42,401 +25,187 @@ impl Adapter {
     }
 }
 
-/// What we ask for where the kernel has it. Not among them, on purpose: `WRITEBACK_CACHE` (a full disk would show at
-/// close instead of at write), `HANDLE_KILLPRIV` and `_V2` (the kernel does it right itself, see the module),
-/// `ATOMIC_O_TRUNC` (there is no OPEN that could carry it), `DONT_MASK` (no ACLs), `AUTO_INVAL_DATA` (nobody else
-/// writes).
-const WANTED: [InitFlags; 7] = [
-    InitFlags::FUSE_PARALLEL_DIROPS,
-    InitFlags::FUSE_DO_READDIRPLUS,
-    InitFlags::FUSE_READDIRPLUS_AUTO,
-    InitFlags::FUSE_CACHE_SYMLINKS,
-    InitFlags::FUSE_NO_OPEN_SUPPORT,
-    InitFlags::FUSE_NO_OPENDIR_SUPPORT,
-    InitFlags::FUSE_EXPLICIT_INVAL_DATA,
-];
-
-impl fuser::Filesystem for Adapter {
-    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        // An older kernel lacks some; each only saves messages.
-        let offered = config.capabilities();
-        for flag in WANTED.into_iter().filter(|flag| offered.contains(*flag)) {
-            config.add_capabilities(flag).map_err(|flag| refused("flags", flag.bits()))?;
-        }
-        config.set_max_write(LARGEST_REQUEST).map_err(|nearest| refused("max_write", nearest.into()))?;
-        config.set_max_background(64).map_err(|nearest| refused("max_background", nearest.into()))?;
-        Ok(())
+impl Filesystem for Adapter {
+    /// What we ask for where the kernel has it; each saves messages. Not among them, on purpose: `WRITEBACK_CACHE` (a
+    /// full disk would show at close instead of at write), `HANDLE_KILLPRIV_V2` (the kernel does it right itself, see
+    /// the module), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it), `DONT_MASK` (no ACLs).
+    fn init(&mut self, _: Features) -> Features {
+        Features::PARALLEL_DIROPS
+            | Features::DO_READDIRPLUS
+            | Features::READDIRPLUS_AUTO
+            | Features::CACHE_SYMLINKS
+            | Features::NO_OPEN
+            | Features::NO_OPENDIR
+            | Features::EXPLICIT_INVAL_DATA
     }
 
-    fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match self.overlay.lookup(parent.0, name.as_bytes()) {
-            Ok(Some(found)) => reply.entry(&DAY, &attr(&found), GENERATION),
-            // Inode 0: "not there, and remember that".
-            Ok(None) => reply.entry(&DAY, &attr(&ABSENT), GENERATION),
-            Err(error) => reply.error(code(error)),
-        }
+    fn lookup(&self, at: Place<'_>) -> Result<Option<Attributes>, Errno> {
+        self.overlay.lookup(at.parent, at.name)
     }
 
-    fn forget(&self, _: &Request, ino: INodeNo, nlookup: u64) {
-        self.overlay.forget(ino.0, nlookup);
+    fn forget(&self, id: u64, count: u64) {
+        self.overlay.forget(id, count);
     }
 
-    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        answer_attributes(self.overlay.attributes(ino.0), reply);
+    fn attributes(&self, id: u64) -> Result<Attributes, Errno> {
+        self.overlay.attributes(id)
     }
 
-    fn setattr(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        mode: Option<u32>,
-        uid: Option<u32>,
-        gid: Option<u32>,
-        size: Option<u64>,
-        atime: Option<TimeOrNow>,
-        mtime: Option<TimeOrNow>,
-        ctime: Option<SystemTime>,
-        _: Option<FileHandle>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<SystemTime>,
-        _: Option<BsdFileFlags>,
-        reply: ReplyAttr,
-    ) {
+    fn set_attributes(&self, id: u64, changes: &fuse::Changes) -> Result<Attributes, Errno> {
         let changes = Changes {
-            mode,
-            uid,
-            gid,
-            size,
-            atime: atime.map(timestamp),
-            mtime: mtime.map(timestamp),
-            ctime: ctime.map(|time| timestamp(TimeOrNow::SpecificTime(time))),
+            mode: changes.mode,
+            uid: changes.uid,
+            gid: changes.gid,
+            size: changes.size,
+            atime: changes.atime.map(timestamp),
+            mtime: changes.mtime.map(timestamp),
+            ctime: changes.ctime.map(Timestamp::from),
         };
-        answer_attributes(self.overlay.set_attributes(ino.0, &changes), reply);
+        self.overlay.set_attributes(id, &changes)
     }
 
-    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        match self.overlay.read_link(ino.0) {
-            Ok(target) => reply.data(&target),
-            Err(error) => reply.error(code(error)),
-        }
+    fn read_link(&self, id: u64) -> Result<Vec<u8>, Errno> {
+        self.overlay.read_link(id).map(Vec::from)
     }
 
-    fn mknod(
+    fn symlink(&self, caller: Caller, at: Place<'_>, target: &[u8]) -> Result<Attributes, Errno> {
+        self.overlay.create(at.parent, at.name, New::Symlink(target), 0o777, owner(caller))
+    }
+
+    fn make(
         &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
+        caller: Caller,
+        at: Place<'_>,
+        kind: FileType,
+        device: u32,
         mode: u32,
         umask: u32,
-        rdev: u32,
-        reply: ReplyEntry,
-    ) {
-        let new = match rustix::fs::FileType::from_raw_mode(mode) {
-            rustix::fs::FileType::CharacterDevice => New::Char(rdev),
-            rustix::fs::FileType::BlockDevice => New::Block(rdev),
-            rustix::fs::FileType::Fifo => New::Fifo,
-            rustix::fs::FileType::Socket => New::Socket,
-            rustix::fs::FileType::RegularFile => New::File,
-            _ => return reply.error(fuser::Errno::EINVAL),
+    ) -> Result<Attributes, Errno> {
+        let new = match kind {
+            FileType::Directory => New::Directory,
+            FileType::Char => New::Char(device),
+            FileType::Block => New::Block(device),
+            FileType::Fifo => New::Fifo,
+            FileType::Socket => New::Socket,
+            FileType::File => New::File,
+            FileType::Symlink => return Err(Errno::INVAL),
         };
-        let made = self.overlay.create(parent.0, name.as_bytes(), new, mode & !umask, owner(request));
-        answer_entry(made, reply);
+        self.overlay.create(at.parent, at.name, new, mode & !umask, owner(caller))
     }
 
-    fn mkdir(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
-        reply: ReplyEntry,
-    ) {
-        let name = name.as_bytes();
-        let made = self.overlay.create(parent.0, name, New::Directory, mode & !umask, owner(request));
-        answer_entry(made, reply);
+    fn unlink(&self, at: Place<'_>) -> Result<(), Errno> {
+        self.overlay.unlink(at.parent, at.name)
     }
 
-    fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.overlay.unlink(parent.0, name.as_bytes()), reply);
+    fn rmdir(&self, at: Place<'_>) -> Result<(), Errno> {
+        self.overlay.rmdir(at.parent, at.name)
     }
 
-    fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.overlay.rmdir(parent.0, name.as_bytes()), reply);
-    }
-
-    fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        let new = New::Symlink(target.as_os_str().as_bytes());
-        answer_entry(self.overlay.create(parent.0, name.as_bytes(), new, 0o777, owner(request)), reply);
-    }
-
-    fn rename(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        newparent: INodeNo,
-        newname: &OsStr,
-        flags: RenameFlags,
-        reply: ReplyEmpty,
-    ) {
-        let target = match flags {
+    fn rename(&self, from: Place<'_>, to: Place<'_>, flags: u32, _: Caller) -> Result<(), Errno> {
+        let target = match RenameFlags::from_bits_retain(flags) {
             flags if flags.is_empty() => Target::Replace,
-            RenameFlags::RENAME_NOREPLACE => Target::Keep,
-            RenameFlags::RENAME_EXCHANGE => Target::Exchange,
-            _ => return reply.error(fuser::Errno::EINVAL),
+            RenameFlags::NOREPLACE => Target::Keep,
+            RenameFlags::EXCHANGE => Target::Exchange,
+            _ => return Err(Errno::INVAL),
         };
-        let from = Place { parent: parent.0, name: name.as_bytes() };
-        let to = Place { parent: newparent.0, name: newname.as_bytes() };
-        answer(self.overlay.rename(from, to, target), reply);
+        self.overlay.rename(from, to, target)
     }
 
-    fn link(&self, _: &Request, ino: INodeNo, newparent: INodeNo, newname: &OsStr, reply: ReplyEntry) {
-        answer_entry(self.overlay.link(ino.0, newparent.0, newname.as_bytes()), reply);
+    fn link(&self, id: u64, at: Place<'_>) -> Result<Attributes, Errno> {
+        self.overlay.link(id, at.parent, at.name)
     }
 
-    /// "No open needed": from now on the kernel opens without asking.
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.error(fuser::Errno::ENOSYS);
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        size: u32,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        match self.overlay.read(ino.0, offset, size as usize) {
-            Ok(bytes) => reply.data(&bytes),
-            Err(error) => reply.error(code(error)),
-        }
+    fn read(&self, id: u64, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        self.overlay.read(id, offset, into)
     }
 
     fn write(
         &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
+        id: u64,
         offset: u64,
-        data: &[u8],
-        flags: WriteFlags,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        let written = self.overlay.write(ino.0, offset, data);
-        let complete = written.is_ok_and(|count| count == data.len());
-        if flags.contains(WriteFlags::FUSE_WRITE_CACHE) && !complete {
-            self.overlay.lose(ino.0, written.err().unwrap_or(Errno::NOSPC));
+        bytes: &[u8],
+        origin: Origin,
+        _: Privileges,
+    ) -> Result<usize, Errno> {
+        let written = self.overlay.write(id, offset, bytes);
+        let complete = written.is_ok_and(|count| count == bytes.len());
+        if origin == Origin::PageCache && !complete {
+            self.overlay.lose(id, written.err().unwrap_or(Errno::NOSPC));
         }
-        answer_written(written.map(|count| count as u64), reply);
+        written
     }
 
-    /// Not needed: a close has nothing to wait for.
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.error(fuser::Errno::ENOSYS);
-    }
-
-    /// Not needed: see the module.
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.error(fuser::Errno::ENOSYS);
-    }
-
-    /// "No open needed", as for files.
-    fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.error(fuser::Errno::ENOSYS);
-    }
-
-    fn readdir(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        let read = self.overlay.read_dir(ino.0, offset, Listing::Names, &mut |line| {
-            let kind = file_type(line.attributes.kind);
-            let name = OsStr::from_bytes(line.name);
-            taken(reply.add(INodeNo(line.attributes.id), line.cookie, kind, name))
-        });
-        match read {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(code(error)),
-        }
-    }
-
-    fn readdirplus(
+    fn read_directory(
         &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        mut reply: ReplyDirectoryPlus,
-    ) {
-        let read = self.overlay.read_dir(ino.0, offset, Listing::Lookups, &mut |line| {
-            let attr = attr(&line.attributes);
-            taken(reply.add(attr.ino, line.cookie, OsStr::from_bytes(line.name), &DAY, &attr, GENERATION))
-        });
-        match read {
-            Ok(()) => reply.ok(),
-            Err(error) => reply.error(code(error)),
-        }
+        id: u64,
+        after: u64,
+        listing: Listing,
+        lines: &mut Lines<'_, '_>,
+    ) -> Result<(), Errno> {
+        self.overlay
+            .read_dir(id, after, listing, &mut |line| lines.add(line.name, line.cookie, &line.attributes))
     }
 
-    /// Not needed: see the module.
-    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.error(fuser::Errno::ENOSYS);
+    fn statistics(&self) -> Result<Statistics, Errno> {
+        let figures = self.overlay.statistics()?;
+        Ok(Statistics {
+            blocks: figures.f_blocks,
+            free: figures.f_bfree,
+            available: figures.f_bavail,
+            files: figures.f_files,
+            files_free: figures.f_ffree,
+            block_size: u32::try_from(figures.f_bsize).unwrap_or(4096),
+            fragment_size: u32::try_from(figures.f_frsize).unwrap_or(4096),
+        })
     }
 
-    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match self.overlay.statistics() {
-            Ok(figures) => reply.statfs(
-                figures.f_blocks,
-                figures.f_bfree,
-                figures.f_bavail,
-                figures.f_files,
-                figures.f_ffree,
-                u32::try_from(figures.f_bsize).unwrap_or(4096),
-                255,
-                u32::try_from(figures.f_frsize).unwrap_or(4096),
-            ),
-            Err(error) => reply.error(code(error)),
-        }
-    }
-
-    fn setxattr(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        name: &OsStr,
-        value: &[u8],
-        flags: i32,
-        _: u32,
-        reply: ReplyEmpty,
-    ) {
+    fn set_xattr(&self, id: u64, name: &[u8], value: &[u8], flags: u32, _: Privileges) -> Result<(), Errno> {
         // XATTR_CREATE and XATTR_REPLACE of linux/xattr.h.
         let setting = match flags {
             1 => Setting::Create,
             2 => Setting::Replace,
             _ => Setting::Any,
         };
-        answer(self.overlay.set_xattr(ino.0, name.as_bytes(), value, setting), reply);
+        self.overlay.set_xattr(id, name, value, setting)
     }
 
-    fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        answer_xattr(self.overlay.xattr(ino.0, name.as_bytes()), size, reply);
+    fn xattr(&self, id: u64, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.overlay.xattr(id, name)
     }
 
-    fn listxattr(&self, _: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        answer_xattr(self.overlay.xattr_names(ino.0), size, reply);
+    fn xattr_names(&self, id: u64) -> Result<Vec<u8>, Errno> {
+        self.overlay.xattr_names(id)
     }
 
-    fn removexattr(&self, _: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        answer(self.overlay.remove_xattr(ino.0, name.as_bytes()), reply);
+    fn remove_xattr(&self, id: u64, name: &[u8]) -> Result<(), Errno> {
+        self.overlay.remove_xattr(id, name)
     }
 
-    /// "Not offered": from now on the kernel sends MKNOD and opens without asking, which saves the RELEASE.
-    fn create(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: &OsStr,
-        _mode: u32,
-        _umask: u32,
-        _flags: i32,
-        reply: ReplyCreate,
-    ) {
-        reply.error(fuser::Errno::ENOSYS);
+    fn allocate(&self, id: u64, offset: u64, length: u64, mode: u32) -> Result<(), Errno> {
+        self.overlay.allocate(id, offset, length, FallocateFlags::from_bits_retain(mode))
     }
 
-    fn fallocate(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        length: u64,
-        mode: i32,
-        reply: ReplyEmpty,
-    ) {
-        let flags = FallocateFlags::from_bits_retain(mode.cast_unsigned());
-        answer(self.overlay.allocate(ino.0, offset, length, flags), reply);
-    }
-
-    fn lseek(&self, _: &Request, ino: INodeNo, _: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
-        // SEEK_DATA and SEEK_HOLE of linux/fs.h; the kernel does the others itself.
-        let (Ok(offset), Some(to)) = (
-            u64::try_from(offset),
-            match whence {
-                3 => Some(Seek::Data),
-                4 => Some(Seek::Hole),
-                _ => None,
-            },
-        ) else {
-            return reply.error(fuser::Errno::EINVAL);
+    fn seek(&self, id: u64, offset: u64, whence: u32) -> Result<u64, Errno> {
+        let to = match whence {
+            3 => Seek::Data,
+            4 => Seek::Hole,
+            _ => return Err(Errno::INVAL),
         };
-        match self.overlay.seek(ino.0, offset, to) {
-            Ok(found) => reply.offset(found.cast_signed()),
-            Err(error) => reply.error(code(error)),
-        }
+        self.overlay.seek(id, offset, to)
     }
 
-    fn copy_file_range(
-        &self,
-        _: &Request,
-        ino_in: INodeNo,
-        _: FileHandle,
-        offset_in: u64,
-        ino_out: INodeNo,
-        _: FileHandle,
-        offset_out: u64,
-        len: u64,
-        _: CopyFileRangeFlags,
-        reply: ReplyWrite,
-    ) {
-        answer_written(self.overlay.copy_between((ino_in.0, offset_in), (ino_out.0, offset_out), len), reply);
+    fn copy_range(&self, from: (u64, u64), to: (u64, u64), count: u64) -> Result<u64, Errno> {
+        self.overlay.copy_between(from, to, count)
     }
 }
 
-fn refused(what: &str, value: u64) -> std::io::Error {
-    std::io::Error::other(format!("fuse handshake: {what} refused, {value:#x} offered"))
+fn owner(caller: Caller) -> Owner {
+    Owner { uid: caller.uid, gid: caller.gid }
 }
 
-fn answer(result: Result<(), Errno>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(code(error)),
-    }
-}
-
-fn answer_attributes(result: Result<Attributes, Errno>, reply: ReplyAttr) {
-    match result {
-        Ok(attributes) => reply.attr(&DAY, &attr(&attributes)),
-        Err(error) => reply.error(code(error)),
-    }
-}
-
-fn answer_entry(result: Result<Attributes, Errno>, reply: ReplyEntry) {
-    match result {
-        Ok(attributes) => reply.entry(&DAY, &attr(&attributes), GENERATION),
-        Err(error) => reply.error(code(error)),
-    }
-}
-
-fn answer_written(result: Result<u64, Errno>, reply: ReplyWrite) {
-    match result {
-        // Both writes and copies are bounded well below 4 GiB.
-        Ok(count) => reply.written(u32::try_from(count).unwrap_or(u32::MAX)),
-        Err(error) => reply.error(code(error)),
-    }
-}
-
-/// `size` 0 asks how large the value is.
-fn answer_xattr(result: Result<Vec<u8>, Errno>, size: u32, reply: ReplyXattr) {
-    match result {
-        Ok(value) if size == 0 => reply.size(u32::try_from(value.len()).unwrap_or(u32::MAX)),
-        Ok(value) if value.len() > size as usize => reply.error(fuser::Errno::ERANGE),
-        Ok(value) => reply.data(&value),
-        Err(error) => reply.error(code(error)),
+fn timestamp(time: SetTime) -> Timestamp {
+    match time {
+        SetTime::Now => now(),
+        SetTime::At(time) => time.into(),
     }
 }

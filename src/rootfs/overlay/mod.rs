@@ -16,8 +16,7 @@
 //! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
 //! and its cached mode is right at once.
 //!
-//! Not offered: `O_TMPFILE` (the `fuser` crate has no such operation: the caller sees `EOPNOTSUPP` and every libc
-//! falls back to a name), `RENAME_WHITEOUT` (`EINVAL`), POSIX ACLs (`EOPNOTSUPP`), `trusted.*` (`EPERM`).
+//! Not offered: `O_TMPFILE` (the caller sees `EOPNOTSUPP` and every libc falls back to a name), `RENAME_WHITEOUT` (`EINVAL`), POSIX ACLs (`EOPNOTSUPP`), `trusted.*` (`EPERM`).
 //!
 //! # Locks
 //! In this order, never the other way:
@@ -35,7 +34,6 @@ mod data;
 mod directory;
 mod freeze;
 mod fuse;
-
 mod plan;
 mod remove;
 mod rename;
@@ -44,7 +42,6 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod wire;
 mod xattr;
 
 use std::fs::File;

@@ -4,13 +4,7 @@
 use super::attributes::now;
 use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
-
-/// A name's place.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub parent: Id,
-    pub name: &'a [u8],
-}
+use crate::fuse::Place;
 
 /// What may happen to the target (`renameat2`). `RENAME_WHITEOUT` is refused before it comes here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,17 @@
-//! The mount and the threads that serve it.
+//! The mount and the session that serves it.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use fuser::{Config, SessionACL};
 use rustix::mount::MountFlags;
 
 use super::Overlay;
-use super::fuse::{Adapter, LARGEST_REQUEST};
+use super::fuse::Adapter;
+use crate::fuse::{self, LARGEST};
 use crate::rootfs::mounted::Mounted;
 use crate::rootfs::{Error, Named};
 
@@ -22,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A mounted file system. Dropped without [`Session::unmount`], it is detached and served to its last user.
 pub struct Session {
     mounted: Mounted,
-    ended: Receiver<io::Result<()>>,
+    served: fuse::Session,
 }
 
 impl Session {
@@ -31,21 +30,8 @@ impl Session {
         // Opened here, inside the user namespace that mounts: the kernel refuses a descriptor from outside it.
         let device = File::options().read(true).write(true).open("/dev/fuse").named("open", "/dev/fuse")?;
         let mounted = Mounted::new(at.to_owned(), |at| mount_fuse(&device, at))?;
-        let mut config = Config::default();
-        config.acl = SessionACL::All;
-        config.n_threads = Some(std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)));
-        config.clone_fd = true;
-        let served = fuser::Session::from_fd(Adapter::new(overlay), device.into(), SessionACL::All, config)
-            .named("serve", at)?;
-        let (report, ended) = channel();
-        std::thread::Builder::new()
-            .name("overlay".into())
-            .spawn(move || {
-                // The other end is gone only if nobody waits for the session's end.
-                report.send(served.run()).unwrap_or_default();
-            })
-            .named("start a thread for", at)?;
-        Ok(Self { mounted, ended })
+        let served = fuse::Session::start(Adapter::new(overlay), device.into()).named("serve", at)?;
+        Ok(Self { mounted, served })
     }
 
     pub fn path(&self) -> &Path {
@@ -56,20 +42,16 @@ impl Session {
     pub fn unmount(self) -> Result<(), Error> {
         let path: PathBuf = self.mounted.path().to_owned();
         self.mounted.unmount()?;
-        // A mount namespace that a process of the step left behind keeps the file system until it is taken down.
-        match self.ended.recv_timeout(PATIENCE) {
-            Ok(result) => result.named("serve", path),
-            Err(RecvTimeoutError::Timeout) => Err(Error::Busy { path }),
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(io::Error::other("a thread of the server panicked")).named("serve", path)
-            }
+        match self.served.join(PATIENCE) {
+            Some(result) => result.named("serve", path),
+            None => Err(Error::Busy { path }),
         }
     }
 }
 
 fn mount_fuse(device: &File, at: &Path) -> Result<(), Error> {
     let options = format!(
-        "fd={},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read={LARGEST_REQUEST}\0",
+        "fd={},rootmode=40000,user_id=0,group_id=0,default_permissions,allow_other,max_read={LARGEST}\0",
         device.as_raw_fd(),
     );
     let options = std::ffi::CStr::from_bytes_with_nul(options.as_bytes()).map_err(io::Error::other)?;

@@ -101,10 +101,11 @@ impl Overlay {
             return Ok(count);
         }
         let mut copied = 0;
+        let mut buffer = vec![0; usize::try_from(count.min(1 << 20)).map_err(|_| Errno::INVAL)?];
         while copied < count {
-            let chunk = usize::try_from((count - copied).min(1 << 20)).map_err(|_| Errno::INVAL)?;
-            let bytes = self.read(from.0, from.1 + copied, chunk)?;
-            match self.write(to.0, to.1 + copied, &bytes) {
+            let chunk = usize::try_from(count - copied).unwrap_or(usize::MAX).min(buffer.len());
+            let read = self.read(from.0, from.1 + copied, &mut buffer[..chunk])?;
+            match self.write(to.0, to.1 + copied, &buffer[..read]) {
                 Ok(0) => break,
                 Ok(written) => copied += written as u64,
                 Err(_) if copied > 0 => break,

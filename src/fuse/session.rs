@@ -1,0 +1,93 @@
+//! The threads that answer for a mounted file system.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, available_parallelism};
+use std::time::{Duration, Instant};
+
+use super::handshake::Greeting;
+use super::{Errno, Error, Features, Filesystem, device, refused};
+
+/// A file system being served. Dropped, its threads go on until the last user is gone.
+pub struct Session {
+    threads: usize,
+    ended: Mutex<Receiver<Result<(), Error>>>,
+    panicked: Arc<AtomicBool>,
+}
+
+/// What all threads of a session share.
+pub struct Shared<F> {
+    filesystem: F,
+    pub agreed: Features,
+    panicked: Arc<AtomicBool>,
+}
+
+impl<F: Filesystem> Shared<F> {
+    /// Calls the file system. A panic is a bug of ours in one request: the others must still be answered, or whoever
+    /// waits for them hangs. The session's end tells.
+    pub fn guarded<T>(&self, call: impl FnOnce(&F) -> Result<T, Errno>) -> Result<T, Errno> {
+        catch_unwind(AssertUnwindSafe(|| call(&self.filesystem))).unwrap_or_else(|_| {
+            self.panicked.store(true, Ordering::Relaxed);
+            Err(Errno::IO)
+        })
+    }
+}
+
+impl Session {
+    /// Agrees with the kernel and starts to answer. `device`: an open `/dev/fuse` that has been mounted.
+    pub fn start<F: Filesystem + 'static>(mut filesystem: F, device: OwnedFd) -> Result<Self, Error> {
+        let device = File::from(device);
+        let greeting = Greeting::read(&device)?;
+        let agreed = greeting.answer(&mut filesystem, &device)?;
+
+        let panicked = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
+        let (report, ended) = channel();
+        let readers = available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let mut devices = vec![device];
+        while devices.len() < readers {
+            let clone = rbuild_userns::fuse::clone_device(&devices[0])?;
+            devices.push(clone);
+        }
+        for device in devices {
+            let shared = Arc::clone(&shared);
+            start("fuse", &report, move || device::serve(&shared, &device))?;
+        }
+        Ok(Self { threads: readers, ended: Mutex::new(ended), panicked })
+    }
+
+    /// Waits until every thread has answered its last request, which is some time after the file system was unmounted:
+    /// a mount namespace that a process left behind keeps it until that one is taken down.
+    ///
+    /// `None`: threads still serve somebody after `patience`.
+    pub fn join(self, patience: Duration) -> Option<Result<(), Error>> {
+        let end = Instant::now() + patience;
+        let ended = self.ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..self.threads {
+            match ended.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Some(Err(error)),
+                Err(RecvTimeoutError::Timeout) => return None,
+                Err(RecvTimeoutError::Disconnected) => return Some(Err(Error::Panicked)),
+            }
+        }
+        Some(if self.panicked.load(Ordering::Relaxed) { Err(Error::Panicked) } else { Ok(()) })
+    }
+}
+
+fn start(
+    name: &str,
+    report: &Sender<Result<(), Error>>,
+    serve: impl FnOnce() -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let report = report.clone();
+    let run = move || {
+        // The other end is gone only if nobody waits for the session's end.
+        report.send(serve()).unwrap_or_default();
+    };
+    Builder::new().name(name.to_owned()).spawn(run).map_err(refused("start a thread")).map(drop)
+}

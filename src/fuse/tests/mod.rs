@@ -1,0 +1,3 @@
+//! The codec, by rows.
+
+mod requests;
