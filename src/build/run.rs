@@ -173,7 +173,8 @@ impl Program {
 fn script_beside(tar: &Path, body: &str) -> Result<tempfile::TempPath, StepError> {
     let directory = tar.parent().unwrap_or(Path::new("/"));
     let write = || {
-        let mut script = tempfile::NamedTempFile::new_in(directory)?;
+        // the store may lie behind a symlink; what is mounted may not
+        let mut script = tempfile::NamedTempFile::new_in(std::fs::canonicalize(directory)?)?;
         script.write_all(body.as_bytes())?;
         script.as_file().set_permissions(Permissions::from_mode(0o755))?;
         Ok(script.into_temp_path())

@@ -8,10 +8,11 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rbuild_userns::caps::{self, Groups};
 use rbuild_userns::mount::{Attributes, Depth, Setting, Tree};
 use rbuild_userns::namespace::{Namespace, unshare};
 use rbuild_userns::process::{self, Ended};
-use rbuild_userns::{caps, mount, spawn};
+use rbuild_userns::{mount, spawn};
 
 use super::{BROKEN, EMPTY, Error, INIT, PROGRAM, ROOTS, SCRATCH, STEPS};
 use crate::runtime::wire::{Birth, Channel, Users, in_words};
@@ -54,7 +55,7 @@ fn enter_namespaces(control: &Channel) -> Result<Started, Error> {
     }
     control.send(&Birth::Unshared, &[])?;
     let Some(Birth::Mapped) = control.receive()? else { return Ok(Started::CoordinatorGone) };
-    caps::become_user(0, 0, &[])?;
+    caps::become_user(0, 0, &[], Groups::of_this_namespace()?)?;
     process::leave_session_keyring()?;
     // whatever the user's is: everybody inside may read what is made here
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

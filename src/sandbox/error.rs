@@ -43,6 +43,35 @@ pub enum Error {
     /// A mount over `/` would hide the root.
     #[error("mount target {0:?} is no place beneath /")]
     Target(PathBuf),
+    /// The image leads a mount of the kernel's somewhere else.
+    #[error("/{name} of the image leads to {path:?}: what the kernel shows is mounted on a directory alone")]
+    Redirected {
+        /// `proc`, `sys` or `dev`.
+        name: &'static str,
+        /// Where it leads, inside the root.
+        path: PathBuf,
+    },
+    /// A link of the image leads a mount over what the kernel shows.
+    #[error(
+        "mount {what} at {target:?}: {path:?} of the step is part of a file system of the kernel or a device"
+    )]
+    OfKernel {
+        /// What.
+        what: String,
+        /// Where, as it was asked for.
+        target: PathBuf,
+        /// Where that leads, inside the root.
+        path: PathBuf,
+    },
+    /// A path of the host has changed since it was chosen.
+    #[error("{0:?} has a symbolic link on the way now: somebody changed it after it was chosen")]
+    Swapped(PathBuf),
+    /// A name of the host's `/dev` stands for something else.
+    #[error("{0:?} of the host is not the character device {1}:{2}")]
+    NotTheDevice(PathBuf, u32, u32),
+    /// The working directory lies outside of the root.
+    #[error("the working directory {0:?} is not in the root")]
+    OutsideRoot(PathBuf),
     /// The server of root file systems is gone.
     #[error("the server of root file systems ended")]
     ServerGone,

@@ -4,12 +4,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::mount::{self, Attributes, Depth, Tree};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::Error;
 use super::target::{self, Stub, Target};
 use crate::runtime::{Access, Mount};
+
+/// `linux/magic.h`.
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+const SYSFS_MAGIC: u64 = 0x6265_6572;
 
 /// A mounted root that is not yet entered.
 pub(super) struct StepRoot {
@@ -23,10 +27,23 @@ impl StepRoot {
     pub(super) fn over(path: &Path) -> Result<Self, Error> {
         // pivot_root wants a mount point, and what is at `path` may be a directory of a larger mount
         let tree = Tree::copy_of(path, Depth::All)?;
+        // a device node of the image is a row and opens nothing: as root of the machine nothing else stands before it
+        tree.restrict(Attributes::MOUNT_ATTR_NODEV, Depth::One)?;
         let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::file("open", path))?;
         tree.attach(place.as_fd())?;
         Ok(Self { tree, stubs: Vec::new() })
+    }
+
+    /// Mounts what the kernel shows on a directory of the root itself. The image may not lead it anywhere else: what is
+    /// mounted next, and what the command expects, would not find it.
+    pub(super) fn mount_kernel(&mut self, tree: &Tree, name: &'static str) -> Result<(), Error> {
+        let target = format!("/{name}");
+        let place = self.open_or_create(Path::new(&target), Stub::Directory)?;
+        if place.path != Path::new(name) {
+            return Err(Error::Redirected { name, path: place.path });
+        }
+        self.attach(name, tree, &target, Stub::Directory, place)
     }
 
     /// Mounts a tree at `target`, where a stub is made if nothing is there.
@@ -35,6 +52,20 @@ impl StepRoot {
         if place.path.as_os_str().is_empty() {
             return Err(Error::Target(target.into()));
         }
+        if hides_kernel(&place, Path::new(target))? {
+            return Err(Error::OfKernel { what: what.to_owned(), target: target.into(), path: place.path });
+        }
+        self.attach(what, tree, target, stub, place)
+    }
+
+    fn attach(
+        &mut self,
+        what: &str,
+        tree: &Tree,
+        target: &str,
+        stub: Stub,
+        place: Target,
+    ) -> Result<(), Error> {
         // the kernel's own word for it is EINVAL
         match (stub, is_dir(&place.fd, target)?) {
             (Stub::File, true) => return Err(mismatch(what, target, Errno::ISDIR)),
@@ -49,9 +80,7 @@ impl StepRoot {
     /// Shows a file or directory of the host.
     pub(super) fn mount_volume(&mut self, volume: &Mount) -> Result<(), Error> {
         let what = volume.source.display().to_string();
-        let tree = Tree::copy_of(&volume.source, Depth::All)
-            .map_err(Error::from)
-            .map_err(Error::mounting(&what, &volume.target))?;
+        let tree = host_source(&volume.source).map_err(Error::mounting(&what, &volume.target))?;
         if volume.access == Access::ReadOnly {
             tree.restrict(Attributes::MOUNT_ATTR_RDONLY, Depth::All)?;
         }
@@ -75,6 +104,28 @@ impl AsFd for StepRoot {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
     }
+}
+
+/// A copy of what the host has at `path`. The path was without symlinks when it was chosen; one in it now was put there
+/// since, by whoever may write beside it (a step that has the parent as a volume).
+fn host_source(path: &Path) -> Result<Tree, Error> {
+    let literal = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    match rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), literal) {
+        Ok(place) => Ok(Tree::copy_of_open(place.as_fd(), Depth::All)?),
+        Err(Errno::LOOP) => Err(Error::Swapped(path.into())),
+        Err(errno) => Err(Error::file("open", path)(errno)),
+    }
+}
+
+/// Whether a mount at `place` would hide what the kernel shows: something of procfs, or a part of sysfs or a device that
+/// only a link of the image leads to.
+fn hides_kernel(place: &Target, asked: &Path) -> Result<bool, Error> {
+    let kind = rustix::fs::fstatfs(&place.fd).map_err(Error::file("statfs", asked))?.f_type.cast_unsigned();
+    let mode = rustix::fs::fstat(&place.fd).map_err(Error::file("stat", asked))?.st_mode;
+    let is_device = FileType::from_raw_mode(mode).is_char_device();
+    let led = place.path != asked.strip_prefix("/").unwrap_or(asked);
+    Ok(kind == PROC_SUPER_MAGIC || (led && (kind == SYSFS_MAGIC || is_device)))
 }
 
 fn is_dir(place: impl AsFd, name: &str) -> Result<bool, Error> {

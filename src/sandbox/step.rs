@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use rbuild_userns::caps::Groups;
 use rbuild_userns::namespace::{self, Namespace, unshare};
 use rbuild_userns::process::{self, Child};
 use rbuild_userns::spawn;
@@ -60,11 +61,7 @@ pub(super) fn start(
 
 /// In the child. Returns only if there will be no command, with its exit code.
 fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
-    let prepared = complete(job, root, files, outputs).and_then(|stubs| {
-        news.send(&News::Complete(stubs), &[])?;
-        credentials::assume(&job.process, &job.confinement.security)
-    });
-    match prepared {
+    match prepare(job, root, files, outputs, news) {
         Ok(()) => exec::command(&job.process),
         Err(error) => {
             if let Err(unheard) = news.send(&News::Failed(in_words(&error)), &[]) {
@@ -73,6 +70,14 @@ fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news:
             BROKEN
         }
     }
+}
+
+fn prepare(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> Result<(), Error> {
+    // asked of the sandbox's own /proc: inside the step's root a file of the image might answer
+    let groups = Groups::of_this_namespace()?;
+    let stubs = complete(job, root, files, outputs)?;
+    news.send(&News::Complete(stubs), &[])?;
+    credentials::assume(&job.process, &job.confinement.security, groups)
 }
 
 /// Makes the namespaces and the root, and enters them. Returns the paths made in the root.
@@ -93,15 +98,23 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     for volume in &confinement.mounts {
         step_root.mount_volume(volume)?;
     }
+    // the host's, not what the image shows under the name
+    let null = system::null()?;
     // a working directory is no stub: one that was missing belongs to the layer
     let cwd = step_root.open_or_create(Path::new(&job.process.cwd), Stub::Directory)?;
     let stubs = step_root.enter()?;
     rustix::process::fchdir(&cwd.fd).map_err(Error::file("enter", &job.process.cwd))?;
+    is_in_root(&job.process.cwd)?;
 
-    let null = std::fs::File::open("/dev/null").map_err(Error::file("open", "/dev/null"))?;
     spawn::set_stdio(null.as_fd(), outputs.stdout.as_fd(), outputs.stderr.as_fd())?;
     rustix::process::setsid().map_err(Error::file("start a session in", &job.process.cwd))?;
     process::reset_signals()?;
     process::close_at_exec()?;
     Ok(stubs)
+}
+
+/// Asks the kernel once more: it does not name a directory outside of the root from `/` on.
+fn is_in_root(cwd: &str) -> Result<(), Error> {
+    let found = rustix::process::getcwd(Vec::new()).map_err(Error::file("find the way to", cwd))?;
+    if found.to_bytes().starts_with(b"/") { Ok(()) } else { Err(Error::OutsideRoot(cwd.into())) }
 }

@@ -1,15 +1,15 @@
 //! What the kernel shows a step: `/proc`, `/sys` and `/dev`, with the parts hidden or read-only that containers do not
 //! see or change.
 
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rbuild_userns::mount::{Attributes, Depth, Setting, Tree};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::root::StepRoot;
-use super::target::{self, Stub};
+use super::target;
 use super::{EMPTY, Error};
 use crate::runtime::Limits;
 
@@ -19,8 +19,19 @@ const PLAIN: Attributes = Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_
 const INERT: Attributes = PLAIN.union(Attributes::MOUNT_ATTR_NOEXEC);
 const INERT_READ_ONLY: Attributes = INERT.union(Attributes::MOUNT_ATTR_RDONLY);
 
-/// The host's devices that every container has.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// The host's devices that every container has, by name, major and minor (Linux, Documentation/admin-guide/devices.txt).
+const DEVICES: [Device; 6] = [
+    NULL,
+    Device("zero", 1, 5),
+    Device("full", 1, 7),
+    Device("random", 1, 8),
+    Device("urandom", 1, 9),
+    Device("tty", 5, 0),
+];
+const NULL: Device = Device("null", 1, 3);
+
+#[derive(Clone, Copy)]
+struct Device(&'static str, u32, u32);
 
 /// Symlinks of `/dev`.
 const LINKS: [(&str, &str); 6] = [
@@ -33,39 +44,39 @@ const LINKS: [(&str, &str); 6] = [
 ];
 
 /// Hidden, where they exist: what tells of the host or reaches its hardware and memory.
-const MASKED: [&str; 14] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/dev/block",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-    "/sys/fs/selinux",
+const MASKED_PROC: [&str; 10] = [
+    "acpi",
+    "asound",
+    "interrupts",
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "timer_list",
+    "timer_stats",
 ];
+const MASKED_SYS: [&str; 4] = ["dev/block", "devices/virtual/powercap", "firmware", "fs/selinux"];
 
 /// Readable only.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-/// Mounts all of it.
+/// Mounts all of it. What is hidden or read-only is found from the root of its own file system, whatever the image has
+/// where that is mounted.
 pub(super) fn mount_all(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
-    root.mount("proc", &proc()?, "/proc", Stub::Directory)?;
+    let proc = proc()?;
+    root.mount_kernel(&proc, "proc")?;
+    READ_ONLY_PROC.iter().try_for_each(|path| make_read_only(&proc, path))?;
+    MASKED_PROC.iter().try_for_each(|path| mask(&proc, path))?;
     let (sys, cgroups) = sys()?;
-    root.mount("sys", &sys, "/sys", Stub::Directory)?;
+    root.mount_kernel(&sys, "sys")?;
     if let (Some(cgroups), Some(place)) =
-        (cgroups, target::open_existing(root.as_fd(), Path::new("/sys/fs/cgroup"))?)
+        (cgroups, target::open_existing(sys.as_fd(), Path::new("fs/cgroup"))?)
     {
         cgroups.attach(place.as_fd())?;
     }
-    mount_dev(root, limits)?;
-    READ_ONLY.iter().try_for_each(|path| make_read_only(root, path))?;
-    MASKED.iter().try_for_each(|path| mask(root, path))
+    MASKED_SYS.iter().try_for_each(|path| mask(&sys, path))?;
+    mount_dev(root, limits)
 }
 
 /// A new procfs shows this pid namespace alone. Where the kernel refuses one, because parts of the outer one are hidden
@@ -106,13 +117,17 @@ fn is_permission(error: &rbuild_userns::Error) -> bool {
 fn mount_dev(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
     let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64m")];
     let dev = Tree::new("tmpfs", &settings, Attributes::MOUNT_ATTR_NOSUID)?;
-    root.mount("dev", &dev, "/dev", Stub::Directory)?;
-    for name in DEVICES {
+    root.mount_kernel(&dev, "dev")?;
+    for device in DEVICES {
+        let name = device.0;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
         let stub = rustix::fs::openat(&dev, name, flags, Mode::from_raw_mode(0o666))
             .map_err(Error::file("create in /dev:", name))?;
-        let device = Tree::copy_of(&Path::new("/dev").join(name), Depth::One)?;
-        device.attach(stub.as_fd()).map_err(Error::from).map_err(Error::mounting("device", name))?;
+        device
+            .of_host()?
+            .attach(stub.as_fd())
+            .map_err(Error::from)
+            .map_err(Error::mounting("device", name))?;
     }
     for (name, text) in LINKS {
         rustix::fs::symlinkat(text, &dev, name).map_err(Error::file("link in /dev:", name))?;
@@ -152,21 +167,57 @@ fn shared_memory(limits: &Limits) -> Result<Tree, Error> {
     Ok(Tree::new("tmpfs", &settings, INERT)?)
 }
 
-fn make_read_only(root: &StepRoot, path: &str) -> Result<(), Error> {
-    let Some(place) = target::open_existing(root.as_fd(), Path::new(path))? else { return Ok(()) };
+fn make_read_only(system: &Tree, path: &str) -> Result<(), Error> {
+    let Some(place) = target::open_existing(system.as_fd(), Path::new(path))? else { return Ok(()) };
     let tree = Tree::copy_of_open(place.as_fd(), Depth::All)?;
     tree.restrict(INERT_READ_ONLY, Depth::All)?;
     tree.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("read-only", path))
 }
 
-/// Lays an empty directory over a directory, and `/dev/null` over a file.
-fn mask(root: &StepRoot, path: &str) -> Result<(), Error> {
-    let Some(place) = target::open_existing(root.as_fd(), Path::new(path))? else { return Ok(()) };
+/// Lays an empty directory over a directory, and the null device over a file.
+fn mask(system: &Tree, path: &str) -> Result<(), Error> {
+    let Some(place) = target::open_existing(system.as_fd(), Path::new(path))? else { return Ok(()) };
     let stat = rustix::fs::fstat(&place).map_err(Error::file("stat", path))?;
-    let is_dir = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
-    let mask = Tree::copy_of(Path::new(if is_dir { EMPTY } else { "/dev/null" }), Depth::One)?;
-    if is_dir {
-        mask.restrict(INERT_READ_ONLY, Depth::One)?;
-    }
+    let mask = if FileType::from_raw_mode(stat.st_mode).is_dir() {
+        let empty = Tree::copy_of(Path::new(EMPTY), Depth::One)?;
+        empty.restrict(INERT_READ_ONLY, Depth::One)?;
+        empty
+    } else {
+        NULL.of_host()?
+    };
     mask.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("a mask", path))
+}
+
+/// The null device, to read nothing from.
+pub(super) fn null() -> Result<OwnedFd, Error> {
+    let path = NULL.path();
+    let null = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let null = null.map_err(Error::file("open", &path))?;
+    NULL.verify(&null)?;
+    Ok(null)
+}
+
+impl Device {
+    fn path(self) -> PathBuf {
+        Path::new("/dev").join(self.0)
+    }
+
+    /// The host's, whatever the image has under this name: it is looked up before the step's root is entered.
+    fn of_host(self) -> Result<Tree, Error> {
+        let tree = Tree::copy_of(&self.path(), Depth::One)?;
+        self.verify(&tree)?;
+        Ok(tree)
+    }
+
+    /// A host that is a container itself may have anything there.
+    fn verify(self, found: impl AsFd) -> Result<(), Error> {
+        let stat = rustix::fs::fstat(found).map_err(Error::file("stat", self.path()))?;
+        let number = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        let is_char = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+        if is_char && number == (self.1, self.2) {
+            Ok(())
+        } else {
+            Err(Error::NotTheDevice(self.path(), self.1, self.2))
+        }
+    }
 }

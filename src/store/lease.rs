@@ -6,9 +6,10 @@
 //! kernel frees the lock at any death.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -33,7 +34,8 @@ impl Lease {
             lock.lock().map_err(|source| Error::Lock { path: path.clone(), source })?;
             // A sweep may have taken the file for a dead process's before it was locked.
             if has_name(&lock, &path)? {
-                fs::create_dir(&dir).at("create", &dir)?;
+                // What a step writes is no other user's to look at or run: its setuid bits are not theirs to use.
+                DirBuilder::new().mode(0o700).create(&dir).at("create", &dir)?;
                 return Ok(Self { dir, _lock: lock });
             }
         }

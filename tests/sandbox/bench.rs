@@ -15,7 +15,7 @@ use rbuild_userns::idmap::Choice;
 
 const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: &str = "sh cat ls grep sleep true false id env mkdir touch echo ps mount stat head kill readlink wc \
-                       chmod rm hostname ifconfig chown chroot unshare umount find pwd tr sort nohup dd mv cp date";
+                       chmod rm hostname ifconfig chown chroot unshare umount find pwd tr sort nohup dd mv cp date ln test mknod";
 
 /// Why no test can run here.
 fn unfit() -> Option<&'static str> {

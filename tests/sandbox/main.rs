@@ -5,6 +5,7 @@
 
 mod bench;
 mod end;
+mod escapes;
 mod harness;
 mod process;
 mod root;
@@ -24,7 +25,10 @@ fn main() -> ExitCode {
     {
         end::coordinate(dir.as_ref());
     }
-    let rows = [process::TESTS, root::TESTS, end::TESTS].concat();
+    if arguments == [escapes::REOPENED] {
+        escapes::reopen();
+    }
+    let rows = [process::TESTS, root::TESTS, end::TESTS, escapes::TESTS].concat();
     let on_driver = |(driver, choice): (&'static str, RootfsChoice)| {
         rows.clone().into_iter().map(move |(name, test)| Test {
             name: format!("{driver}::{name}"),

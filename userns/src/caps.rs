@@ -65,14 +65,33 @@ impl Capabilities {
     }
 }
 
+/// Whether this user namespace has groups to set: where its id map has one id alone, `setgroups` is denied for good
+/// (`user_namespaces(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// `setgroups` works.
+    Settable,
+    /// Every process keeps those it has.
+    Fixed,
+}
+
+impl Groups {
+    /// Asks `/proc`, which must be the kernel's own: inside a root that an image made it may be anything.
+    pub fn of_this_namespace() -> Result<Self, Error> {
+        match std::fs::read_to_string("/proc/self/setgroups") {
+            Ok(text) if text.trim() == "deny" => Ok(Self::Fixed),
+            Ok(_) => Ok(Self::Settable),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Settable),
+            Err(error) => Err(refused("read /proc/self/setgroups")(error)),
+        }
+    }
+}
+
 /// Becomes a user, its group and its further groups. From a user other than 0 on, the kernel clears every effective
 /// capability.
-///
-/// Where the id map has one id alone, `setgroups` is denied for good (`user_namespaces(7)`); the groups are then left as
-/// they are.
-pub fn become_user(user: u32, group: u32, groups: &[u32]) -> Result<(), Error> {
+pub fn become_user(user: u32, group: u32, groups: &[u32], settable: Groups) -> Result<(), Error> {
     let gids: Vec<nix::unistd::Gid> = groups.iter().copied().map(nix::unistd::Gid::from_raw).collect();
-    if may_set_groups()? {
+    if settable == Groups::Settable {
         nix::unistd::setgroups(&gids).map_err(refused(format!("setgroups({groups:?})")))?;
     }
     let gid = Gid::from_raw(group);
@@ -81,14 +100,6 @@ pub fn become_user(user: u32, group: u32, groups: &[u32]) -> Result<(), Error> {
     let uid = Uid::from_raw(user);
     rustix::thread::set_thread_res_uid(uid, uid, uid)
         .map_err(refused(format!("become user {user} (an id that is not mapped cannot be taken: install uidmap or rbuild-idmap; rbuild info tells which ids are)")))
-}
-
-fn may_set_groups() -> Result<bool, Error> {
-    match std::fs::read_to_string("/proc/self/setgroups") {
-        Ok(text) => Ok(text.trim() != "deny"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(refused("read /proc/self/setgroups")(error)),
-    }
 }
 
 /// From here on no file gives this process or its children more rights than it has.
