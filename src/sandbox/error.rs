@@ -66,8 +66,8 @@ pub enum Error {
     /// A path of the host has changed since it was chosen.
     #[error("{0:?} has a symbolic link on the way now: somebody changed it after it was chosen")]
     Swapped(PathBuf),
-    /// A name of the host's `/dev` stands for something else.
-    #[error("{0:?} of the host is not the character device {1}:{2}")]
+    /// A name of `/dev` stands for something else.
+    #[error("{0:?} is not the character device {1}:{2}")]
     NotTheDevice(PathBuf, u32, u32),
     /// The working directory lies outside of the root.
     #[error("the working directory {0:?} is not in the root")]

@@ -98,8 +98,7 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     for volume in &confinement.mounts {
         step_root.mount_volume(volume)?;
     }
-    // the host's, not what the image shows under the name
-    let null = system::null()?;
+    let null = system::null(&step_root)?;
     // a working directory is no stub: one that was missing belongs to the layer
     let cwd = step_root.open_or_create(Path::new(&job.process.cwd), Stub::Directory)?;
     let stubs = step_root.enter()?;

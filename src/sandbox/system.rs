@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::mount::{Attributes, Depth, Setting, Tree};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::root::StepRoot;
@@ -188,13 +188,15 @@ fn mask(system: &Tree, path: &str) -> Result<(), Error> {
     mask.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("a mask", path))
 }
 
-/// The null device, to read nothing from.
-pub(super) fn null() -> Result<OwnedFd, Error> {
-    let path = NULL.path();
-    let null = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let null = null.map_err(Error::file("open", &path))?;
-    NULL.verify(&null)?;
-    Ok(null)
+/// The null device of the step, to read nothing from. It is looked at before it is opened: a volume may lie over it.
+pub(super) fn null(root: &StepRoot) -> Result<OwnedFd, Error> {
+    let open = |flags| {
+        let literal = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(root, "dev/null", flags | OFlags::CLOEXEC, Mode::empty(), literal)
+            .map_err(Error::file("open", NULL.path()))
+    };
+    NULL.verify(open(OFlags::PATH)?)?;
+    open(OFlags::RDONLY)
 }
 
 impl Device {
