@@ -77,8 +77,8 @@ pub(super) fn rootfs(text: &str) -> Result<RootfsChoice, String> {
         "auto" => Ok(RootfsChoice::Auto),
         "kernel" => Ok(RootfsChoice::Kernel),
         "fuse" => Ok(RootfsChoice::Fuse),
-        "plain" => Err("the plain driver is not supported yet".to_owned()),
-        _ => Err("expected auto, kernel or fuse".to_owned()),
+        "plain" => Ok(RootfsChoice::Plain),
+        _ => Err("expected auto, kernel, fuse or plain".to_owned()),
     }
 }
 

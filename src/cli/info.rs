@@ -90,5 +90,6 @@ fn name(driver: RootfsChoice) -> &'static str {
         RootfsChoice::Auto => "auto",
         RootfsChoice::Kernel => "kernel",
         RootfsChoice::Fuse => "fuse",
+        RootfsChoice::Plain => "plain",
     }
 }

@@ -61,7 +61,7 @@ struct Global {
     /// How ids are mapped for RUN: auto, root, helper, newuidmap or single
     #[arg(long, value_name = "MODE", global = true, default_value = "auto", value_parser = environment::idmap)]
     idmap: idmap::Choice,
-    /// The root file system of RUN: auto, kernel or fuse
+    /// The root file system of RUN: auto, kernel, fuse or plain
     #[arg(long, value_name = "DRIVER", global = true, default_value = "auto", value_parser = environment::rootfs)]
     rootfs: RootfsChoice,
 }

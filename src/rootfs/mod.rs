@@ -11,6 +11,7 @@
 //!   Kernel   overlayfs(userxattr, volatile)       upper/work: plain directories in `live`
 //!            └── lowers: directories of the FUSE superblocks   (served/ says which)
 //!   Fuse     our own FUSE file system is the whole overlay
+//!   Plain    the stack's files in a directory, compared with what they were
 //! ```
 //!
 //! Layer words (whiteout, opaque) are those of OCI image-spec v1.1, layer.md; overlayfs writes the same facts as
@@ -20,6 +21,7 @@ mod freeze;
 mod kernel;
 mod mounted;
 mod overlay;
+mod plain;
 mod served;
 mod server;
 mod stack;
@@ -85,6 +87,9 @@ pub enum Error {
         /// The mount point.
         path: PathBuf,
     },
+    /// The stacks are not served (no `/dev/fuse`, say), so nothing can be mounted above them.
+    #[error("{0}")]
+    Unserved(String),
     /// An operation on a file or directory outside the stack (a mount point, the upper directory) ended in an errno.
     #[error("{verb} {}: {source}", path.display())]
     At {
@@ -111,6 +116,8 @@ pub enum Driver {
     Kernel,
     /// Our own FUSE server is the whole overlay.
     Fuse,
+    /// The stack materialised into a directory.
+    Plain,
 }
 
 /// Which extended attributes a step sees of its layers and leaves in its own: `user.*` and file capabilities, as other

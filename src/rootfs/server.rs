@@ -11,6 +11,7 @@ use rustix::mount::{MountFlags, mount};
 
 use super::kernel::KernelRoot;
 use super::mounted::Mounted;
+use super::plain::PlainRoot;
 use super::served::{Fuse, Lower, Requests, Side, Tree};
 use super::{Driver, Error, Named as _, Root, Stack, overlay};
 use crate::fuse::{LARGEST, Session};
@@ -20,23 +21,21 @@ use crate::fuse::{LARGEST, Session};
 /// Dropping it detaches the superblocks; [`Server::stop`] also waits for their threads and tells what went wrong.
 pub struct Server {
     mounts: PathBuf,
-    tree: Arc<Tree>,
-    bare: Superblock,
-    marked: Superblock,
+    /// Where there is no FUSE, the reason: the `plain` driver does without.
+    served: Result<Served, String>,
     /// The next root's number, and so the name of its mount point.
     next: AtomicU64,
 }
 
 impl Server {
-    /// Mounts the superblocks at `mounts/lower` and `mounts/marked`, and starts to answer.
+    /// Mounts the superblocks at `mounts/lower` and `mounts/marked`, and starts to answer. Where that is impossible, the
+    /// drivers that need them are refused with the reason.
     ///
     /// `mounts`: an empty directory (on a tmpfs private to the sandbox's mount namespace) for mount points; roots get
     /// `mounts/<number>`. Must be called inside the user namespace: the kernel ties `/dev/fuse` to the one that opens it.
-    pub fn start(mounts: &Path) -> Result<Self, Error> {
-        let tree = Arc::<Tree>::default();
-        let bare = Superblock::start(&tree, Side::Bare, mounts.join("lower"))?;
-        let marked = Superblock::start(&tree, Side::Marked, mounts.join("marked"))?;
-        Ok(Self { mounts: mounts.into(), tree, bare, marked, next: AtomicU64::new(0) })
+    pub fn start(mounts: &Path) -> Self {
+        let served = Served::start(mounts).map_err(|error| error.to_string());
+        Self { mounts: mounts.into(), served, next: AtomicU64::new(0) }
     }
 
     /// A writable root over `stack`. `live`: an empty directory on the store's file system for what is written.
@@ -44,12 +43,47 @@ impl Server {
         let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         match driver {
             Driver::Kernel => {
-                let lowers = self.tree.lowers(&stack)?;
-                let lowers: Vec<_> = lowers.iter().map(|lower| self.path_of(*lower)).collect();
+                let lowers = self.served()?.lowers(&stack)?;
                 Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live)?))
             }
             Driver::Fuse => overlay::mount(stack, &at, live),
+            Driver::Plain => Ok(Box::new(PlainRoot::materialise(stack, live)?)),
         }
+    }
+
+    fn served(&self) -> Result<&Served, Error> {
+        self.served.as_ref().map_err(|why| Error::Unserved(why.clone()))
+    }
+
+    /// How often the kernel asked the superblocks since the start.
+    pub fn requests(&self) -> Requests {
+        self.served.as_ref().map(|served| served.tree.requests()).unwrap_or_default()
+    }
+
+    /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.
+    pub fn stop(self) -> Result<(), Error> {
+        self.served.map_or(Ok(()), Served::stop)
+    }
+}
+
+/// The stacks, as directories of two superblocks.
+struct Served {
+    tree: Arc<Tree>,
+    bare: Superblock,
+    marked: Superblock,
+}
+
+impl Served {
+    fn start(mounts: &Path) -> Result<Self, Error> {
+        let tree = Arc::<Tree>::default();
+        let bare = Superblock::start(&tree, Side::Bare, mounts.join("lower"))?;
+        let marked = Superblock::start(&tree, Side::Marked, mounts.join("marked"))?;
+        Ok(Self { tree, bare, marked })
+    }
+
+    /// The directories that together show `stack`, topmost first.
+    fn lowers(&self, stack: &Stack) -> Result<Vec<PathBuf>, Error> {
+        Ok(self.tree.lowers(stack)?.iter().map(|lower| self.path_of(*lower)).collect())
     }
 
     fn path_of(&self, lower: Lower) -> PathBuf {
@@ -60,13 +94,7 @@ impl Server {
         superblock.mounted.path().join(lower.view.to_string())
     }
 
-    /// How often the kernel asked the superblocks since the start.
-    pub fn requests(&self) -> Requests {
-        self.tree.requests()
-    }
-
-    /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.
-    pub fn stop(self) -> Result<(), Error> {
+    fn stop(self) -> Result<(), Error> {
         self.bare.stop()?;
         self.marked.stop()
     }

@@ -63,6 +63,8 @@ pub enum RootfsChoice {
     Kernel,
     /// The overlay is our own server.
     Fuse,
+    /// The stack materialised into a directory.
+    Plain,
 }
 
 /// A command to run and the root it runs in.

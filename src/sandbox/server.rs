@@ -50,7 +50,7 @@ pub(super) enum Answer {
 /// Returns an exit code, but only when init does not take connections any more.
 pub(super) fn run(connections: &Channel) -> i32 {
     let server = Arc::new(Server {
-        rootfs: rootfs::Server::start(Path::new(ROOTS)).map_err(|error| in_words(&error)),
+        rootfs: rootfs::Server::start(Path::new(ROOTS)),
         layers: Mutex::default(),
         taken: Mutex::default(),
     });
@@ -75,8 +75,7 @@ pub(super) fn run(connections: &Channel) -> i32 {
 }
 
 struct Server {
-    /// Where it did not start, each job learns why: `info` must be able to say it.
-    rootfs: Result<rootfs::Server, String>,
+    rootfs: rootfs::Server,
     /// Every layer seen so far: equal layers are served from the same inodes and stay in the page cache.
     layers: Mutex<HashMap<DiffId, Arc<Layer>>>,
     /// What [`RootfsChoice::Auto`] came to.
@@ -88,8 +87,6 @@ struct Server {
 enum Refusal {
     #[error("open layer {diff_id}")]
     Layer { diff_id: DiffId, source: layer::Error },
-    #[error("{0}")]
-    NoServer(String),
     #[error("root file system driver {driver:?}")]
     Driver { driver: Driver, source: rootfs::Error },
     #[error("{0}")]
@@ -137,8 +134,9 @@ impl Server {
         let drivers = match (choice, *lock(&self.taken)) {
             (RootfsChoice::Kernel, _) => vec![Driver::Kernel],
             (RootfsChoice::Fuse, _) => vec![Driver::Fuse],
+            (RootfsChoice::Plain, _) => vec![Driver::Plain],
             (RootfsChoice::Auto, Some(taken)) => vec![taken],
-            (RootfsChoice::Auto, None) => by_preference(),
+            (RootfsChoice::Auto, None) => by_preference().into(),
         };
         let mut refusals = Vec::new();
         for driver in drivers {
@@ -162,8 +160,7 @@ impl Server {
     }
 
     fn mount(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Box<dyn Root>, Refusal> {
-        let rootfs = self.rootfs.as_ref().map_err(|why| Refusal::NoServer(why.clone()))?;
-        rootfs.prepare(stack, driver, live).map_err(|source| Refusal::Driver { driver, source })
+        self.rootfs.prepare(stack, driver, live).map_err(|source| Refusal::Driver { driver, source })
     }
 
     fn stack(&self, files: &[LayerFiles]) -> Result<Stack, Refusal> {
@@ -190,6 +187,7 @@ impl Server {
             let choice = match driver {
                 Driver::Kernel => RootfsChoice::Kernel,
                 Driver::Fuse => RootfsChoice::Fuse,
+                Driver::Plain => RootfsChoice::Plain,
             };
             (choice, attempt(driver).err().map(|refusal| in_words(&refusal)))
         });
@@ -208,9 +206,14 @@ fn freeze(
     root.freeze(File::from(tar), ignore).map_err(|error| in_words(&error))
 }
 
-/// The kernel's overlay is faster. Where one id alone is mapped, only our own can record any other owner.
-fn by_preference() -> Vec<Driver> {
-    if one_id_is_mapped() { vec![Driver::Fuse, Driver::Kernel] } else { vec![Driver::Kernel, Driver::Fuse] }
+/// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, only our
+/// own can record any other owner.
+fn by_preference() -> [Driver; 3] {
+    if one_id_is_mapped() {
+        [Driver::Fuse, Driver::Kernel, Driver::Plain]
+    } else {
+        [Driver::Kernel, Driver::Fuse, Driver::Plain]
+    }
 }
 
 fn one_id_is_mapped() -> bool {

@@ -200,7 +200,7 @@ fn wrong_calls_exit_with_125_and_a_hint() {
         (&["bud", "--volume", "a:b", "."], "must be absolute"),
         (&["bud", "--network", "private", "."], "not supported yet"),
         (&["--idmap", "x", "info"], "expected auto"),
-        (&["--rootfs", "plain", "info"], "not supported yet"),
+        (&["--rootfs", "x", "info"], "expected auto"),
         (&["push", "nope", "host.invalid/x"], "image not known"),
         (&["pull", "oci:x"], "not supported yet"),
         (&["nope"], "nope"),

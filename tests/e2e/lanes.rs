@@ -1,11 +1,11 @@
-//! What every user can do: with a range of ids, with one id, as root; on both drivers.
+//! What every user can do: with a range of ids, with one id, as root; on every driver.
 
 use std::os::unix::net::UnixListener;
 
 use crate::build::BUSYBOX;
 use crate::support::World;
 
-const DRIVERS: [&str; 2] = ["kernel", "fuse"];
+const DRIVERS: [&str; 3] = ["kernel", "fuse", "plain"];
 
 /// The drivers that work for this user. One id cannot make every overlay, so `info` is asked.
 fn worlds() -> Vec<(String, World)> {

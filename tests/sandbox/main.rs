@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use harness::Test;
 use rbuild::runtime::RootfsChoice;
 
-const DRIVERS: [(&str, RootfsChoice); 2] = [("kernel", RootfsChoice::Kernel), ("fuse", RootfsChoice::Fuse)];
+const DRIVERS: [(&str, RootfsChoice); 3] =
+    [("kernel", RootfsChoice::Kernel), ("fuse", RootfsChoice::Fuse), ("plain", RootfsChoice::Plain)];
 
 fn main() -> ExitCode {
     rbuild::init();

@@ -170,7 +170,7 @@ fn drivers_are_probed() {
     fs::create_dir(&live).unwrap();
     let probed = bench.sandbox.probe(&live).unwrap();
     let names: Vec<_> = probed.iter().map(|(driver, _)| *driver).collect();
-    assert_eq!(names, [RootfsChoice::Kernel, RootfsChoice::Fuse]);
+    assert_eq!(names, [RootfsChoice::Kernel, RootfsChoice::Fuse, RootfsChoice::Plain]);
     assert!(probed.iter().any(|(_, outcome)| outcome.is_ok()), "{probed:?}");
     assert_eq!(fs::read_dir(&live).unwrap().count(), 0);
 }

@@ -15,7 +15,7 @@ const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// A directory, and the way back up to where the descent began.
-pub(super) struct Descent {
+pub(in crate::rootfs) struct Descent {
     /// The innermost directories, the current one last. Never empty.
     open: VecDeque<OwnedFd>,
     /// Device and inode of every directory from the top to the current one.
@@ -23,17 +23,17 @@ pub(super) struct Descent {
 }
 
 impl Descent {
-    pub(super) fn new(top: OwnedFd) -> io::Result<Self> {
+    pub(in crate::rootfs) fn new(top: OwnedFd) -> io::Result<Self> {
         let identity = identity(&top)?;
         Ok(Self { open: VecDeque::from([top]), identities: vec![identity] })
     }
 
     /// The current directory.
-    pub(super) fn here(&self) -> BorrowedFd<'_> {
+    pub(in crate::rootfs) fn here(&self) -> BorrowedFd<'_> {
         self.open.back().expect("the current directory is always open").as_fd()
     }
 
-    pub(super) fn enter(&mut self, name: &CStr) -> io::Result<()> {
+    pub(in crate::rootfs) fn enter(&mut self, name: &CStr) -> io::Result<()> {
         let child = openat(self.here(), name, DIRECTORY, Mode::empty())?;
         self.identities.push(identity(&child)?);
         self.open.push_back(child);
@@ -44,7 +44,7 @@ impl Descent {
     }
 
     /// Back to the parent. Errors if the directory has been moved meanwhile.
-    pub(super) fn leave(&mut self) -> io::Result<()> {
+    pub(in crate::rootfs) fn leave(&mut self) -> io::Result<()> {
         if self.open.len() == 1 {
             let parent = openat(self.here(), c"..", DIRECTORY, Mode::empty())?;
             self.open.push_front(parent);
@@ -58,7 +58,7 @@ impl Descent {
     }
 
     /// What the current directory holds, sorted by name.
-    pub(super) fn list(&self) -> io::Result<Vec<(CString, FileType)>> {
+    pub(in crate::rootfs) fn list(&self) -> io::Result<Vec<(CString, FileType)>> {
         let mut rows = Vec::new();
         for row in Dir::read_from(self.here())? {
             let row = row?;

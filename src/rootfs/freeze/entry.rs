@@ -1,4 +1,4 @@
-//! One entry of the upper directory: what overlayfs means by it, and its attributes.
+//! One entry of a directory on disk: what it is, and its attributes.
 
 use std::ffi::CStr;
 use std::io;
@@ -14,85 +14,54 @@ use rustix::io::Errno;
 use crate::layer::{Metadata, Timestamp, Xattrs};
 use crate::rootfs::is_carried;
 
-/// What an entry of the upper directory says.
-pub(super) enum Said {
-    Whiteout,
-    /// Left out of every layer.
+/// Something that a directory holds.
+pub(in crate::rootfs) struct Entry {
+    pub meta: Metadata,
+    pub identity: Identity,
+    pub body: Body,
+}
+
+/// What it is.
+pub(in crate::rootfs) enum Body {
+    Directory(OwnedFd),
+    File { file: OwnedFd, size: u64 },
+    Symlink(Vec<u8>),
+    Char { major: u32, minor: u32 },
+    Block { major: u32, minor: u32 },
+    Fifo,
     Socket,
-    Directory {
-        meta: Metadata,
-        opaque: bool,
-    },
-    File {
-        file: OwnedFd,
-        meta: Metadata,
-        size: u64,
-        identity: Identity,
-    },
-    Symlink {
-        target: Vec<u8>,
-        meta: Metadata,
-        identity: Identity,
-    },
-    Char {
-        major: u32,
-        minor: u32,
-        meta: Metadata,
-        identity: Identity,
-    },
-    Block {
-        major: u32,
-        minor: u32,
-        meta: Metadata,
-        identity: Identity,
-    },
-    Fifo {
-        meta: Metadata,
-        identity: Identity,
-    },
 }
 
 /// Device and inode of what has several names; `None` for what has one.
-pub(super) type Identity = Option<(u64, u64)>;
-
-const OPAQUE: &CStr = c"user.overlay.opaque";
-const WHITEOUT: &CStr = c"user.overlay.whiteout";
+pub(in crate::rootfs) type Identity = Option<(u64, u64)>;
 
 /// Reads `name` in `dir`.
-pub(super) fn read(dir: impl AsFd, name: &CStr) -> io::Result<Said> {
+pub(in crate::rootfs) fn read(dir: impl AsFd, name: &CStr) -> io::Result<Entry> {
     let dir = dir.as_fd();
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let identity = (stat.st_nlink > 1).then_some((stat.st_dev, stat.st_ino));
     let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
-    // What cannot be opened safely (a device, a fifo) or at all (a link) can have no `user.*` attributes either.
-    let plain = || metadata(&stat, Xattrs::new());
     let open = |flags: OFlags| openat(dir, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-    Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => {
-            let file = open(OFlags::RDONLY | OFlags::DIRECTORY)?;
-            // "x" only says that whiteouts below may be attributes; "y" is opaque.
-            let opaque = xattr(&file, OPAQUE)?.is_some_and(|value| value == b"y");
-            Said::Directory { meta: metadata_of(&file)?, opaque }
-        }
+    let body = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Body::Directory(open(OFlags::RDONLY | OFlags::DIRECTORY)?),
         FileType::RegularFile => {
-            let file = open(OFlags::RDONLY)?;
-            if stat.st_size == 0 && xattr(&file, WHITEOUT)?.is_some() {
-                return Ok(Said::Whiteout);
-            }
-            Said::File { meta: metadata_of(&file)?, size: stat.st_size.cast_unsigned(), file, identity }
+            Body::File { file: open(OFlags::RDONLY)?, size: stat.st_size.cast_unsigned() }
         }
-        FileType::Symlink => {
-            Said::Symlink { target: readlinkat(dir, name, Vec::new())?.into_bytes(), meta: plain(), identity }
-        }
-        FileType::CharacterDevice if (major, minor) == (0, 0) => Said::Whiteout,
-        FileType::CharacterDevice => Said::Char { major, minor, meta: plain(), identity },
-        FileType::BlockDevice => Said::Block { major, minor, meta: plain(), identity },
-        FileType::Fifo => Said::Fifo { meta: plain(), identity },
-        FileType::Socket => Said::Socket,
+        FileType::Symlink => Body::Symlink(readlinkat(dir, name, Vec::new())?.into_bytes()),
+        FileType::CharacterDevice => Body::Char { major, minor },
+        FileType::BlockDevice => Body::Block { major, minor },
+        FileType::Fifo => Body::Fifo,
+        FileType::Socket => Body::Socket,
         FileType::Unknown => {
             return Err(io::Error::other(format!("file type {:o} is unknown", stat.st_mode)));
         }
-    })
+    };
+    let meta = match &body {
+        Body::Directory(file) | Body::File { file, .. } => metadata_of(file)?,
+        // What cannot be opened safely (a device, a fifo) or at all (a link) can have no `user.*` attributes either.
+        _ => metadata(&stat, Xattrs::new()),
+    };
+    Ok(Entry { meta, identity, body })
 }
 
 /// An open file's attributes.
@@ -138,7 +107,7 @@ fn xattr_names(file: impl AsFd) -> io::Result<Vec<std::ffi::CString>> {
 }
 
 /// A value; `None` if there is none.
-fn xattr(file: impl AsFd, name: &CStr) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn xattr(file: impl AsFd, name: &CStr) -> io::Result<Option<Vec<u8>>> {
     let file = file.as_fd();
     let mut value = Vec::with_capacity(256);
     loop {

@@ -1,6 +1,7 @@
-//! Freeze: an upper directory becomes a layer.
+//! Freeze: what a step left on disk becomes a layer.
 //!
-//! The upper directory holds what the step changed, in overlayfs' words; the layer says it in OCI's. What is written:
+//! A [`Source`] tells what the step changed: the upper directory of an overlayfs holds that and nothing else, in
+//! overlayfs' words; a whole tree is compared with what it was. The layer says it in OCI's. What is written:
 //!
 //! - every file, link and device that is there, in the order of names, each directory before what it holds;
 //! - a directory that the stack has too only if its attributes differ or something below it is written (as other
@@ -15,9 +16,12 @@ mod descent;
 mod entry;
 mod ignore;
 mod remove;
+mod upper;
 mod walk;
 
-pub(super) use entry::metadata_of;
+pub(super) use descent::Descent;
+pub(super) use entry::{Body, Entry, metadata_of, read};
 pub(super) use ignore::Ignore;
 pub(super) use remove::remove_tree;
-pub(super) use walk::write;
+pub(super) use upper::Upper;
+pub(super) use walk::{Said, Source, metadata_in, write};

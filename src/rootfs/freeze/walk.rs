@@ -1,33 +1,57 @@
-//! The walk over the upper directory, and what of it is written.
+//! The walk over what a step left, and what of it is written.
 
 use std::collections::HashMap;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 
 use super::descent::Descent;
-use super::entry::{self, Identity, Said};
+use super::entry::{self, Body, Entry};
 use super::ignore::Ignore;
 use crate::layer::{Content, LayerWriter, Metadata};
 use crate::rootfs::{Error, Named as _, Node, Stack, is_carried};
 
-/// Writes what `upper` changes of `stack`. `root`: the upper directory's attributes before the step.
+/// Tells what a step changed.
+pub(in crate::rootfs) trait Source {
+    /// The names in the current directory that may be a change, sorted. `below`: the stack's directory there.
+    fn names(&self, here: &Descent, below: Option<&Node>) -> io::Result<Vec<CString>>;
+    /// What became of `name`. `below`: what the stack has there.
+    fn read(&self, dir: BorrowedFd<'_>, name: &CStr, below: Option<&Node>) -> io::Result<Said>;
+}
+
+/// What became of a name.
+pub(in crate::rootfs) enum Said {
+    /// Nothing: it is what the stack has.
+    Unchanged,
+    /// It is gone.
+    Whiteout,
+    /// It is this. A directory adds to the stack's.
+    Is(Entry),
+    /// It is this directory, and nothing that the stack has in it is there.
+    Opaque(Entry),
+}
+
+/// Writes what `source` says that the directory `top` changes of `stack`. `root`: its attributes before the step.
 pub(in crate::rootfs) fn write(
-    upper: &Path,
+    source: &dyn Source,
+    top: &Path,
     root: &Metadata,
     stack: &Stack,
     ignore: &Ignore,
     layer: &mut LayerWriter,
 ) -> Result<(), Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = open(upper, flags, Mode::empty()).named("open", upper)?;
-    let meta = entry::metadata_of(&top).named("read", upper)?;
-    let descent = Descent::new(top).named("read", upper)?;
+    let opened = open(top, flags, Mode::empty()).named("open", top)?;
+    let meta = entry::metadata_of(&opened).named("read", top)?;
+    let descent = Descent::new(opened).named("read", top)?;
     let mut walk = Walk {
-        upper,
+        source,
+        top,
         stack,
         ignore,
         layer,
@@ -42,7 +66,8 @@ pub(in crate::rootfs) fn write(
 }
 
 struct Walk<'a> {
-    upper: &'a Path,
+    source: &'a dyn Source,
+    top: &'a Path,
     stack: &'a Stack,
     ignore: &'a Ignore,
     layer: &'a mut LayerWriter,
@@ -68,6 +93,13 @@ struct Frame {
     stubs: bool,
     /// What it holds, still to be visited, last first.
     names: Vec<CString>,
+}
+
+/// Whether what the stack has in a directory is still there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Below {
+    Shown,
+    Hidden,
 }
 
 /// How a directory differs from what the step found.
@@ -110,32 +142,19 @@ impl Walk<'_> {
         }
         self.path.extend_from_slice(name.to_bytes());
         let below = self.below(name);
-        match entry::read(self.descent.here(), name).named("freeze", self.host_path())? {
-            Said::Socket => Ok(()),
+        let said = self.source.read(self.descent.here(), name, below.as_ref());
+        match said.named("freeze", self.host_path())? {
+            Said::Unchanged => Ok(()),
             Said::Whiteout if below.is_none() => Ok(()),
             Said::Whiteout => {
                 self.write_parents()?;
                 Ok(self.layer.whiteout(&self.path)?)
             }
-            Said::Directory { meta, opaque } => self.enter(name, meta, opaque, below),
-            Said::File { size: 0, .. } if below.is_none() && self.ignore.contains(&self.path) => {
-                self.leave_out();
-                Ok(())
+            Said::Is(Entry { meta, body: Body::Directory(_), .. }) => {
+                self.enter(name, meta, Below::Shown, below)
             }
-            Said::File { file, meta, size, identity } => {
-                let mut data = File::from(file);
-                self.append(&meta, Content::File { size, data: &mut data }, identity)
-            }
-            Said::Symlink { target, meta, identity } => {
-                self.append(&meta, Content::Symlink(&target), identity)
-            }
-            Said::Char { major, minor, meta, identity } => {
-                self.append(&meta, Content::Char { major, minor }, identity)
-            }
-            Said::Block { major, minor, meta, identity } => {
-                self.append(&meta, Content::Block { major, minor }, identity)
-            }
-            Said::Fifo { meta, identity } => self.append(&meta, Content::Fifo, identity),
+            Said::Opaque(entry) => self.enter(name, entry.meta, Below::Hidden, below),
+            Said::Is(entry) => self.append(entry, below.as_ref()),
         }
     }
 
@@ -149,14 +168,13 @@ impl Walk<'_> {
         &mut self,
         name: &CString,
         meta: Metadata,
-        opaque: bool,
+        shown: Below,
         below: Option<Node>,
     ) -> Result<(), Error> {
         self.descent.enter(name).named("open", self.host_path())?;
         let below = below.filter(|node| self.stack.is_dir(node));
-        if let Some(node) = below.as_ref().filter(|_| !opaque) {
-            let before = self.metadata(node);
-            let change = Change::between(&before, &meta);
+        if let Some(node) = below.as_ref().filter(|_| shown == Below::Shown) {
+            let change = Change::between(&metadata_in(self.stack, node), &meta);
             return self.push(below, meta, change);
         }
         if below.is_none() && self.ignore.contains(&self.path) {
@@ -171,8 +189,8 @@ impl Walk<'_> {
 
     /// Begins with the directory at `path`. Its entry is written at once if it must be, else when something below is.
     fn push(&mut self, below: Option<Node>, meta: Metadata, change: Change) -> Result<(), Error> {
-        let rows = self.descent.list().named("read", self.host_path())?;
-        let names = rows.into_iter().rev().map(|(name, _)| name).collect();
+        let mut names = self.source.names(&self.descent, below.as_ref()).named("read", self.host_path())?;
+        names.reverse();
         let path = self.path.len();
         self.frames.push(Frame { path, below, unwritten: Some(meta), change, stubs: false, names });
         if change == Change::Attributes { self.write_parents() } else { Ok(()) }
@@ -204,13 +222,34 @@ impl Walk<'_> {
         }
     }
 
-    fn append(&mut self, meta: &Metadata, content: Content<'_>, identity: Identity) -> Result<(), Error> {
+    fn append(&mut self, entry: Entry, below: Option<&Node>) -> Result<(), Error> {
+        let Entry { meta, identity, body } = entry;
+        let (mut data, text);
+        let content = match body {
+            Body::File { size: 0, .. } if below.is_none() && self.ignore.contains(&self.path) => {
+                self.leave_out();
+                return Ok(());
+            }
+            Body::Socket => return Ok(()),
+            Body::Directory(_) => Content::Directory,
+            Body::File { file, size } => {
+                data = File::from(file);
+                Content::File { size, data: &mut data }
+            }
+            Body::Symlink(target) => {
+                text = target;
+                Content::Symlink(&text)
+            }
+            Body::Char { major, minor } => Content::Char { major, minor },
+            Body::Block { major, minor } => Content::Block { major, minor },
+            Body::Fifo => Content::Fifo,
+        };
         self.write_parents()?;
-        let Some(identity) = identity else { return Ok(self.layer.append(&self.path, meta, content)?) };
+        let Some(identity) = identity else { return Ok(self.layer.append(&self.path, &meta, content)?) };
         if let Some(first) = self.links.get(&identity) {
-            return Ok(self.layer.append(&self.path, meta, Content::Hardlink(first))?);
+            return Ok(self.layer.append(&self.path, &meta, Content::Hardlink(first))?);
         }
-        self.layer.append(&self.path, meta, content)?;
+        self.layer.append(&self.path, &meta, content)?;
         self.links.insert(identity, self.path.clone());
         Ok(())
     }
@@ -229,15 +268,16 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn metadata(&self, node: &Node) -> Metadata {
-        let inode = self.stack.inode(node);
-        let mut xattrs = self.stack.xattrs(node);
-        xattrs.retain(|name, _| is_carried(name));
-        Metadata { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime, xattrs }
-    }
-
     /// The entry's path, for messages.
     fn host_path(&self) -> PathBuf {
-        self.upper.join(OsStr::from_bytes(&self.path))
+        self.top.join(OsStr::from_bytes(&self.path))
     }
+}
+
+/// The attributes of `node`, as a step sees them.
+pub(in crate::rootfs) fn metadata_in(stack: &Stack, node: &Node) -> Metadata {
+    let inode = stack.inode(node);
+    let mut xattrs = stack.xattrs(node);
+    xattrs.retain(|name, _| is_carried(name));
+    Metadata { mode: inode.mode & 0o7777, uid: inode.uid, gid: inode.gid, mtime: inode.mtime, xattrs }
 }

@@ -13,7 +13,7 @@ use super::testing::read_back;
 use super::{Driver, Error, Root, Server, Stack};
 use crate::layer::Layer;
 
-const DRIVERS: [Driver; 2] = [Driver::Kernel, Driver::Fuse];
+const DRIVERS: [Driver; 3] = [Driver::Kernel, Driver::Fuse, Driver::Plain];
 
 /// Set in the process that runs inside the namespaces.
 const INSIDE: &str = "RBUILD_TEST_INSIDE";
@@ -61,7 +61,7 @@ impl House {
         std::fs::create_dir(&mounts).unwrap();
         let flags = rustix::mount::MountFlags::empty();
         rustix::mount::mount("tmpfs", &mounts, "tmpfs", flags, None).unwrap();
-        Self { server: Server::start(&mounts).unwrap(), mounts, dir, _outer: outer }
+        Self { server: Server::start(&mounts), mounts, dir, _outer: outer }
     }
 
     /// A root over `stack` and its directory in `live`, which is made for it.

@@ -130,7 +130,7 @@ fn rows() {
         return;
     }
     // The stack as one merged view, then as a merged base with layers one by one above it.
-    for (driver, base) in [(Driver::Kernel, 3), (Driver::Kernel, 1), (Driver::Fuse, 3)] {
+    for (driver, base) in [(Driver::Kernel, 3), (Driver::Kernel, 1), (Driver::Fuse, 3), (Driver::Plain, 3)] {
         let house = House::new();
         let all = stack(&LAYERS);
         house.run(driver, &stack(&LAYERS[..base]), "true", &[]);

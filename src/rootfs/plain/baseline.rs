@@ -1,0 +1,197 @@
+//! The baseline: what every inode of the tree was when the step began.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, StatxTimestamp, open, statx};
+use rustix::io::Errno;
+
+use super::clock;
+use super::materialise::Refused;
+use crate::layer::{Ino, Kind, Metadata, Timestamp, Xattrs};
+use crate::rootfs::freeze::{Descent, metadata_in};
+use crate::rootfs::{Error, Named as _, Node, Stack};
+
+/// Every inode of a tree but its root's.
+pub(super) struct Baseline {
+    rows: HashMap<Identity, Row>,
+    /// What the file system's clock showed at the end.
+    began: Timestamp,
+}
+
+/// Device and inode number.
+type Identity = (u64, u64);
+
+/// An inode.
+pub(super) struct Row {
+    /// [`Stack::file_id`] of what it was made from.
+    pub id: (usize, Ino),
+    stamp: Stamp,
+    /// Where it is not as the stack has it.
+    pub substitute: Option<Box<Substitute>>,
+}
+
+/// What was made, and what is meant.
+pub(super) struct Substitute {
+    pub made: Metadata,
+    pub meant: Metadata,
+    /// What an empty file stands for.
+    pub device: Option<Device>,
+}
+
+/// A device that could not be made.
+#[derive(Clone, Copy)]
+pub(super) enum Device {
+    Char { major: u32, minor: u32 },
+    Block { major: u32, minor: u32 },
+}
+
+/// What identifies an inode, and when it last changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    identity: Identity,
+    /// When it came into being; none where the file system does not say.
+    born: Option<Timestamp>,
+    pub changed: Timestamp,
+    pub names: u32,
+}
+
+impl Baseline {
+    /// Looks at all of `tree`, which was just made of `stack`, and lets the clock advance past it. `refused`: attributes
+    /// that the file system did not take.
+    pub(super) fn record(stack: &Stack, tree: &Path, refused: &Refused) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let top = open(tree, flags, Mode::empty()).named("open", tree)?;
+        let descent = Descent::new(top).named("read", tree)?;
+        let mut walk = Walk { stack, refused, descent, rows: HashMap::new(), newest: Timestamp::default() };
+        walk.run().named("read", tree)?;
+        let closed = tree.parent().unwrap_or(tree);
+        let dir = open(closed, flags, Mode::empty()).named("open", closed)?;
+        let began = clock::advance_past(walk.newest, dir.as_fd()).named("read the clock of", closed)?;
+        Ok(Self { rows: walk.rows, began })
+    }
+
+    /// The row of an inode that was there. One that came later may have the number of one that is gone.
+    pub(super) fn row(&self, stamp: &Stamp) -> Option<&Row> {
+        let row = self.rows.get(&stamp.identity)?;
+        match row.stamp.born {
+            Some(born) => (stamp.born == Some(born)).then_some(row),
+            None => (stamp.changed == row.stamp.changed).then_some(row),
+        }
+    }
+
+    /// Whether nothing can have happened to it.
+    pub(super) fn is_untouched(&self, row: &Row, stamp: &Stamp) -> bool {
+        *stamp == row.stamp && stamp.changed < self.began
+    }
+}
+
+struct Walk<'a> {
+    stack: &'a Stack,
+    refused: &'a Refused,
+    descent: Descent,
+    rows: HashMap<Identity, Row>,
+    newest: Timestamp,
+}
+
+impl Walk<'_> {
+    fn run(&mut self) -> std::io::Result<()> {
+        let mut pending = vec![self.stack.read_dir(&self.stack.root())];
+        while let Some(names) = pending.last_mut() {
+            let Some((name, node)) = names.pop() else {
+                pending.pop();
+                if !pending.is_empty() {
+                    self.descent.leave()?;
+                }
+                continue;
+            };
+            let name = std::ffi::CString::new(name)?;
+            let there = stat(self.descent.here(), name.as_c_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+            self.note(&node, &there);
+            if self.stack.is_dir(&node) {
+                self.descent.enter(&name)?;
+                pending.push(self.stack.read_dir(&node));
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, node: &Node, there: &Statx) {
+        let stamp = Stamp::from(there);
+        self.newest = self.newest.max(stamp.changed);
+        let id = self.stack.file_id(node);
+        let substitute = self.substitute(node, there).map(Box::new);
+        self.rows.insert(stamp.identity, Row { id, stamp, substitute });
+    }
+
+    fn substitute(&self, node: &Node, there: &Statx) -> Option<Substitute> {
+        let inode = self.stack.inode(node);
+        let mode = u32::from(there.stx_mode);
+        let device = match inode.kind {
+            _ if FileType::from_raw_mode(mode) != FileType::RegularFile => None,
+            Kind::Char { major, minor } => Some(Device::Char { major, minor }),
+            Kind::Block { major, minor } => Some(Device::Block { major, minor }),
+            _ => None,
+        };
+        let mtime = time(there.stx_mtime);
+        let refused = self.refused.get(&self.stack.file_id(node));
+        let as_meant = (mode & 0o7777, there.stx_uid, there.stx_gid, mtime)
+            == (inode.mode & 0o7777, inode.uid, inode.gid, inode.mtime);
+        if as_meant && device.is_none() && refused.is_none() {
+            return None;
+        }
+        let meant = metadata_in(self.stack, node);
+        let mut xattrs = meant.xattrs.clone();
+        xattrs.retain(|name, _| refused.is_none_or(|refused: &Xattrs| !refused.contains_key(name)));
+        let made = Metadata { mode: mode & 0o7777, uid: there.stx_uid, gid: there.stx_gid, mtime, xattrs };
+        Some(Substitute { made, meant, device })
+    }
+}
+
+impl Substitute {
+    /// What `now`, the attributes on disk, say of the image: its own where the step left them as they were made.
+    pub(super) fn meant_by(&self, now: Metadata) -> Metadata {
+        let Self { made, meant, .. } = self;
+        Metadata {
+            mode: if now.mode == made.mode { meant.mode } else { now.mode },
+            uid: if now.uid == made.uid { meant.uid } else { now.uid },
+            gid: if now.gid == made.gid { meant.gid } else { now.gid },
+            mtime: if now.mtime == made.mtime { meant.mtime } else { now.mtime },
+            xattrs: if now.xattrs == made.xattrs { meant.xattrs.clone() } else { now.xattrs },
+        }
+    }
+}
+
+impl Stamp {
+    /// Of what `name` in `dir` is.
+    pub(super) fn at(dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<Self, Errno> {
+        stat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|there| Self::from(&there))
+    }
+
+    /// Of what is open.
+    pub(super) fn of(file: impl AsFd) -> Result<Self, Errno> {
+        stat(file.as_fd(), c"", AtFlags::EMPTY_PATH).map(|there| Self::from(&there))
+    }
+}
+
+impl From<&Statx> for Stamp {
+    fn from(there: &Statx) -> Self {
+        let device = rustix::fs::makedev(there.stx_dev_major, there.stx_dev_minor);
+        let knows_birth = there.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Self {
+            identity: (device, there.stx_ino),
+            born: knows_birth.then(|| time(there.stx_btime)),
+            changed: time(there.stx_ctime),
+            names: there.stx_nlink,
+        }
+    }
+}
+
+fn stat(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: AtFlags) -> Result<Statx, Errno> {
+    statx(dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)
+}
+
+fn time(time: StatxTimestamp) -> Timestamp {
+    Timestamp { secs: time.tv_sec, nanos: time.tv_nsec }
+}

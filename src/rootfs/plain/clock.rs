@@ -1,0 +1,35 @@
+//! The file system's own clock, as the change times of a file show it.
+//!
+//! It is asked by touching a file, so it is the clock that stamps the step's changes, whatever it is: the kernel's tick,
+//! a server's in the network, one of whole seconds.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens, openat, unlinkat};
+use rustix::io::Errno;
+
+use super::baseline::Stamp;
+use crate::layer::Timestamp;
+
+/// How long an advance is waited for: the kernel's tick is 10 ms at most.
+const PATIENCE: Duration = Duration::from_millis(25);
+
+/// Waits until the clock shows more than `newest`, and returns what it shows. A clock of whole seconds is not waited
+/// for: what it then shows is not later, and files as new as that have to be looked at more closely.
+pub(super) fn advance_past(newest: Timestamp, dir: BorrowedFd<'_>) -> Result<Timestamp, Errno> {
+    const NAME: &str = "clock";
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(dir, NAME, flags, Mode::RUSR)?;
+    unlinkat(dir, NAME, AtFlags::empty())?;
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let end = Instant::now() + PATIENCE;
+    loop {
+        futimens(&file, &Timestamps { last_access: now, last_modification: now })?;
+        let shown = Stamp::of(&file)?.changed;
+        if shown > newest || Instant::now() >= end {
+            return Ok(shown);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,110 @@
+//! The `plain` driver: the stack materialised into a directory, for hosts without `/dev/fuse`.
+//!
+//! The step works on ordinary files; nothing stands between it and the file system of the store. What it changed is
+//! found afterwards, by comparing the tree with the [`Baseline`] that was recorded before it began:
+//!
+//! ```text
+//!   materialise   directories, then (in parallel) what they hold, then further names, then the directories' attributes
+//!   baseline      every inode: which of the stack's it is, its birth and change times, what could not be made as it is
+//!   clock         wait until the file system's clock has moved past the newest change time
+//!       … the step …
+//!   difference    an inode with the same number, birth and change time is untouched, and its bytes are never read
+//! ```
+//!
+//! The change time is what a program cannot set: writing, also through a mapping, chmod, chown, link, rename and even
+//! putting the old modification time back move it. The kernel stamps it with a clock that may advance only every few
+//! milliseconds, which is why the step waits for one advance: whatever it does is then later than all that was recorded.
+//!
+//! # What the directory cannot hold
+//! A user namespace may not make device nodes, nor give a file an owner that it does not map; a file system may have no
+//! extended attributes, or times of whole seconds. Such a thing is made as near as can be (a device as an empty file,
+//! an unmapped owner as root, without the setuid bit that would then mean somebody else), the step sees that, and the
+//! baseline remembers the image's own value. An attribute that the step leaves as it was made keeps the image's value in
+//! the layer, also where the file is changed otherwise or renamed.
+//!
+//! The tree lies in a directory of mode 0700: its setuid programs belong to real ids of the host, and nobody else there
+//! may reach them.
+
+mod baseline;
+mod bytes;
+mod clock;
+mod difference;
+mod ids;
+mod materialise;
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use baseline::Baseline;
+use difference::Difference;
+
+use super::freeze::{self, Ignore};
+use super::{Error, Named as _, Root, Stack};
+use crate::layer::{LayerWriter, Metadata, Written};
+
+/// The directory in `live` that nobody else may enter, and the tree in it.
+const CLOSED: &str = "plain";
+const TREE: &str = "root";
+
+/// A step's root in a directory.
+pub(super) struct PlainRoot {
+    live: PathBuf,
+    tree: PathBuf,
+    stack: Stack,
+    baseline: Baseline,
+    /// The root directory as the step found it.
+    root: Metadata,
+}
+
+impl PlainRoot {
+    /// Materialises `stack` beneath `live`.
+    pub(super) fn materialise(stack: Stack, live: &Path) -> Result<Self, Error> {
+        let closed = live.join(CLOSED);
+        DirBuilder::new().mode(0o700).create(&closed).named("mkdir", &closed)?;
+        Self::fill(stack, live, &closed).inspect_err(|_| {
+            // The first error is the one to tell; what stays is found by whoever owns `live`.
+            freeze::remove_tree(live, &closed).unwrap_or_default();
+        })
+    }
+
+    fn fill(stack: Stack, live: &Path, closed: &Path) -> Result<Self, Error> {
+        let tree = closed.join(TREE);
+        let made = materialise::materialise(&stack, &tree)?;
+        let baseline = Baseline::record(&stack, &tree, &made)?;
+        let root = freeze::metadata_of(&File::open(&tree).named("open", &tree)?).named("stat", &tree)?;
+        Ok(Self { live: live.into(), tree, stack, baseline, root })
+    }
+
+    fn remove(&self) -> Result<(), Error> {
+        freeze::remove_tree(&self.live, &self.live.join(CLOSED))
+    }
+}
+
+impl Root for PlainRoot {
+    fn path(&self) -> &Path {
+        &self.tree
+    }
+
+    fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
+        let mut writer = LayerWriter::create(tar);
+        let difference = Difference { stack: &self.stack, baseline: &self.baseline };
+        let written = freeze::write(
+            &difference,
+            &self.tree,
+            &self.root,
+            &self.stack,
+            &Ignore::new(ignore),
+            &mut writer,
+        )
+        .and_then(|()| Ok(writer.finish()?));
+        let removed = self.remove();
+        let written = written?;
+        removed?;
+        Ok(written)
+    }
+
+    fn discard(self: Box<Self>) -> Result<(), Error> {
+        self.remove()
+    }
+}
