@@ -169,8 +169,9 @@ fn drivers_are_probed() {
     let live = bench.dir.join("live");
     fs::create_dir(&live).unwrap();
     let probed = bench.sandbox.probe(&live).unwrap();
-    let names: Vec<_> = probed.iter().map(|(driver, _)| *driver).collect();
-    assert_eq!(names, [RootfsChoice::Kernel, RootfsChoice::Fuse, RootfsChoice::Plain]);
+    for driver in [RootfsChoice::Kernel, RootfsChoice::Fuse, RootfsChoice::Plain] {
+        assert!(probed.iter().any(|(probed, _)| *probed == driver), "{driver:?} in {probed:?}");
+    }
     assert!(probed.iter().any(|(_, outcome)| outcome.is_ok()), "{probed:?}");
     assert_eq!(fs::read_dir(&live).unwrap().count(), 0);
 }

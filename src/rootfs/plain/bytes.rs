@@ -1,6 +1,6 @@
 //! The bytes of a file: from the layer's tar to a file of their own, and back for a comparison.
 //!
-//! The tar lies on the same file system, so copy_file_range(2) copies inside the kernel, and shares the blocks where the
+//! The tar lies on the same file system, so `copy_file_range(2)` copies inside the kernel, and shares the blocks where the
 //! file system can (btrfs, xfs, bcachefs). Sharing wants both offsets on a block's boundary, and a tar aligns data to 512
 //! bytes: of blocks of 4 KiB one file in eight happens to lie right. FICLONERANGE has the same rule.
 
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::layer::{Ino, Layer};
 use crate::rootfs::{Node, Stack};
 
-/// Up to here, in bytes, a read and a write cost less than copy_file_range(2), which sets up a pipe.
+/// Up to here, in bytes, a read and a write cost less than `copy_file_range(2)`, which sets up a pipe.
 const SMALL: u64 = 64 << 10;
 /// Bytes copied or compared at once.
 const CHUNK: usize = 256 << 10;

@@ -4,6 +4,7 @@
 //! written: beneath the tree's root, through directories alone.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -72,7 +73,7 @@ impl Maker<'_> {
     /// Makes every directory, and notes what is to be made in it.
     fn make_directories(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
-        let mut first_names = HashMap::new();
+        let mut first_names = HashMap::<_, Vec<u8>>::new();
         let mut pending = vec![(Vec::new(), self.stack.root())];
         while let Some((path, node)) = pending.pop() {
             let mut files = Vec::new();
@@ -83,10 +84,10 @@ impl Maker<'_> {
                     pending.push((below, child));
                     continue;
                 }
-                match first_names.get(&self.stack.file_id(&child)) {
-                    Some(first) => plan.links.push((below, Vec::clone(first))),
-                    None => {
-                        first_names.insert(self.stack.file_id(&child), below);
+                match first_names.entry(self.stack.file_id(&child)) {
+                    Entry::Occupied(first) => plan.links.push((below, first.get().clone())),
+                    Entry::Vacant(place) => {
+                        place.insert(below);
                         files.push((name, child));
                     }
                 }
