@@ -17,6 +17,7 @@
 //! Layer words (whiteout, opaque) are those of OCI image-spec v1.1, layer.md; overlayfs writes the same facts as
 //! character devices 0:0 and `user.overlay.*` attributes (Linux, Documentation/filesystems/overlayfs.rst).
 
+mod acl;
 mod freeze;
 mod kernel;
 mod mounted;
@@ -120,11 +121,19 @@ pub enum Driver {
     Plain,
 }
 
-/// Which extended attributes a step sees of its layers and leaves in its own: `user.*` and file capabilities, as other
-/// builders do. overlayfs' own would be believed, security labels belong to this machine, and a copy-up, which copies
+/// Which extended attributes a step sees of its layers and leaves in its own: `user.*`, file capabilities and POSIX
+/// ACLs. overlayfs' own would be believed, security labels belong to this machine, and a copy-up, which copies
 /// all it sees, would fail where the kernel refuses a name to a user namespace (`trusted.*`, other `security.*`).
 fn is_carried(name: &[u8]) -> bool {
-    name == b"security.capability" || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+    name == b"security.capability"
+        || acl::is_list(name)
+        || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+}
+
+/// Whether an attribute of a layer is shown to the step. A list that is no list is not: the kernel would refuse every
+/// access to its file.
+fn is_shown(name: &[u8], value: &[u8]) -> bool {
+    is_carried(name) && (!acl::is_list(name) || acl::Acl::parse(value).is_ok())
 }
 
 /// Gives a failed call its verb and its path.

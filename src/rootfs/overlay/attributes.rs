@@ -44,13 +44,24 @@ impl Inode {
             mode: self.mode,
             uid: self.uid,
             gid: self.gid,
-            nlink: self.nlink,
+            nlink: self.shown_links(),
             device,
             size,
             blocks: size.div_ceil(512),
             atime: self.atime.into(),
             mtime: self.mtime.into(),
             ctime: self.ctime.into(),
+        }
+    }
+
+    /// A directory's links are its name, its `.` and each `..` in it. One that comes from the stack shows 1, as merged
+    /// directories of overlayfs do: it says "not counted", and spares reading all its names.
+    fn shown_links(&self) -> u32 {
+        match &self.kind {
+            Kind::Directory(directory) if self.nlink > 0 && self.below.is_none() => {
+                2 + directory.subdirectories
+            }
+            _ => self.nlink,
         }
     }
 
@@ -101,8 +112,10 @@ impl Overlay {
             self.truncate(id, size)?;
         }
         let mut tree = self.tree_mut();
+        if let Some(mode) = changes.mode {
+            tree.change_mode(id, mode)?;
+        }
         let inode = tree.inode_mut(id)?;
-        inode.mode = changes.mode.map_or(inode.mode, |mode| mode & 0o7777);
         inode.uid = changes.uid.unwrap_or(inode.uid);
         inode.gid = changes.gid.unwrap_or(inode.gid);
         inode.atime = changes.atime.unwrap_or(inode.atime);

@@ -3,7 +3,7 @@
 use super::Errno;
 use super::tree::{Data, Directory, Id, Inode, Kind, Tree};
 use crate::layer::{self, Xattrs};
-use crate::rootfs::{Node, is_carried};
+use crate::rootfs::{Node, is_shown};
 
 /// The kernel's 32-bit device number (`new_encode_dev`): 12 bits of major between the two parts of a 20-bit minor.
 pub fn encode_device(major: u32, minor: u32) -> u32 {
@@ -17,7 +17,7 @@ pub fn decode_device(device: u32) -> (u32, u32) {
 
 /// The attributes that pass between a step and its layers.
 pub fn carried(mut xattrs: Xattrs) -> Xattrs {
-    xattrs.retain(|name, _| is_carried(name));
+    xattrs.retain(|name, value| is_shown(name, value));
     xattrs
 }
 
@@ -84,6 +84,8 @@ impl Tree {
         if let Some(&id) = key.and_then(|key| self.adopted.get(&key)) {
             return id;
         }
+        let links = key.and_then(|key| self.links.get_or_insert_with(|| self.stack.links()).get(&key));
+        let nlink = links.copied().unwrap_or(found.nlink).max(1);
         let kind = match (found.kind, key) {
             (layer::Kind::Directory, _) | (_, None) => Kind::Directory(Directory::new(parent)),
             (layer::Kind::File | layer::Kind::LinkBelow(_), Some((layer, ino))) => {
@@ -104,7 +106,7 @@ impl Tree {
             mtime: found.mtime,
             ctime: found.mtime,
             xattrs: None,
-            nlink: found.nlink.max(1),
+            nlink,
             lookups: 0,
             below: Some(node),
         };

@@ -4,12 +4,21 @@ use super::attributes::{Attributes, now};
 use super::tree::{Data, Directory, Id, Inode, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::layer::Xattrs;
+use crate::rootfs::acl::{self, Acl};
 
 /// Who creates, as the kernel tells it: ids inside the mount's user namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     pub uid: u32,
     pub gid: u32,
+}
+
+/// Permission bits as `open`, `mkdir` or `mknod` was given them, and the caller's umask, which a default ACL of the
+/// directory overrides. Where the kernel took the umask off already, it is 0 here.
+#[derive(Clone, Copy, Debug)]
+pub struct Modes {
+    pub mode: u32,
+    pub umask: u32,
 }
 
 /// What to create.
@@ -25,20 +34,33 @@ pub enum New<'a> {
 }
 
 impl Overlay {
-    /// Creates `name` in `parent`. `mode`: permission bits, the umask already taken off.
+    /// Creates `name` in `parent`.
     pub fn create(
         &self,
         parent: Id,
         name: &[u8],
         new: New<'_>,
-        mode: u32,
+        modes: Modes,
         owner: Owner,
     ) -> Result<Attributes, Errno> {
         let mut tree = self.tree_mut();
         tree.expect_free(parent, name)?;
-        let inode = tree.fresh(parent, new, mode, owner)?;
+        let inode = tree.fresh(parent, new, modes, owner)?;
         let id = tree.insert(inode);
         tree.name(parent, name, id)?;
+        tree.referenced(id)
+    }
+
+    /// Creates a file without a name (`O_TMPFILE`), as if in `parent`. It is gone with its last reference, unless
+    /// [`Self::link`] gives it a name before.
+    pub fn create_unnamed(&self, parent: Id, modes: Modes, owner: Owner) -> Result<Attributes, Errno> {
+        let mut tree = self.tree_mut();
+        if tree.inode(parent)?.nlink == 0 {
+            return Err(Errno::NOENT);
+        }
+        let mut inode = tree.fresh(parent, New::File, modes, owner)?;
+        inode.nlink = 0;
+        let id = tree.insert(inode);
         tree.referenced(id)
     }
 
@@ -68,10 +90,15 @@ impl Tree {
         }
     }
 
-    fn fresh(&self, parent: Id, new: New<'_>, mode: u32, owner: Owner) -> Result<Inode, Errno> {
+    pub fn fresh(&mut self, parent: Id, new: New<'_>, modes: Modes, owner: Owner) -> Result<Inode, Errno> {
         let above = self.inode(parent)?;
         let inherits = above.mode & 0o2000 != 0;
+        let gid = if inherits { above.gid } else { owner.gid };
         let is_directory = matches!(new, New::Directory);
+        let (mode, xattrs) = match new {
+            New::Symlink(_) => (modes.mode, Xattrs::new()),
+            _ => self.permissions(parent, is_directory, modes)?,
+        };
         let kind = match new {
             New::File => Kind::File(Data::EMPTY),
             New::Directory => Kind::Directory(Directory::new(parent)),
@@ -86,23 +113,52 @@ impl Tree {
             kind,
             mode: (mode & 0o7777) | if inherits && is_directory { 0o2000 } else { 0 },
             uid: owner.uid,
-            gid: if inherits { above.gid } else { owner.gid },
+            gid,
             atime: time,
             mtime: time,
             ctime: time,
-            xattrs: Some(Xattrs::new()),
+            xattrs: Some(xattrs),
             nlink: 1,
             lookups: 0,
             below: None,
         })
     }
 
+    /// Mode and lists of what is made in `parent`: its default list takes the place of the umask.
+    fn permissions(&mut self, parent: Id, is_directory: bool, modes: Modes) -> Result<(u32, Xattrs), Errno> {
+        let mut xattrs = Xattrs::new();
+        let Some(default) = self.xattrs(parent)?.get(acl::DEFAULT).cloned() else {
+            return Ok((modes.mode & !modes.umask, xattrs));
+        };
+        let access = Acl::parse(&default)?.inherited(modes.mode);
+        if !access.is_minimal() {
+            xattrs.insert(acl::ACCESS.to_vec(), access.to_bytes());
+        }
+        if is_directory {
+            xattrs.insert(acl::DEFAULT.to_vec(), default);
+        }
+        Ok((access.to_mode(modes.mode), xattrs))
+    }
+
     /// Enters `name` into `parent`, whose content thereby changed.
     pub fn name(&mut self, parent: Id, name: &[u8], id: Id) -> Result<(), Errno> {
-        self.directory_mut(parent)?.attach(name, id);
+        self.count_out(parent, name)?;
+        let directory = self.directory_mut(parent)?;
+        directory.attach(name, id);
         self.inode_mut(parent)?.modified();
-        if let Kind::Directory(directory) = &mut self.inode_mut(id)?.kind {
-            directory.parent = parent;
+        if let Kind::Directory(moved) = &mut self.inode_mut(id)?.kind {
+            moved.parent = parent;
+            self.directory_mut(parent)?.subdirectories += 1;
+        }
+        Ok(())
+    }
+
+    /// `name` is about to lead elsewhere: a directory is one subdirectory less.
+    fn count_out(&mut self, parent: Id, name: &[u8]) -> Result<(), Errno> {
+        let Some(id) = self.directory(parent)?.find(name) else { return Ok(()) };
+        if matches!(self.inode(id)?.kind, Kind::Directory(_)) {
+            let directory = self.directory_mut(parent)?;
+            directory.subdirectories = directory.subdirectories.saturating_sub(1);
         }
         Ok(())
     }
@@ -111,6 +167,7 @@ impl Tree {
     pub fn hide(&mut self, parent: Id, name: &[u8]) -> Result<(), Errno> {
         let below = self.inode(parent)?.below.as_ref();
         let is_below = below.is_some_and(|below| self.stack.child(below, name).is_some());
+        self.count_out(parent, name)?;
         let directory = self.directory_mut(parent)?;
         directory.detach(name);
         if is_below {

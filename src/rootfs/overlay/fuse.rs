@@ -5,13 +5,14 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, RenameFlags};
 
 use super::attributes::{Attributes, Changes, FileType, now};
-use super::create::{New, Owner};
-use super::rename::Target;
+use super::create::{Modes, New, Owner};
+use super::rename::{Source, Target};
 use super::space::Seek;
 use super::xattr::Setting;
 use super::{Errno, Overlay};
 use crate::fuse::{
-    self, Caller, Features, Filesystem, Lines, Listing, Origin, Place, Privileges, SetTime, Statistics,
+    self, Caller, Features, Filesystem, Lines, Listing, Opened, Origin, Place, Privileges, SetTime,
+    Statistics,
 };
 use crate::layer::Timestamp;
 
@@ -26,9 +27,9 @@ impl Adapter {
 }
 
 impl Filesystem for Adapter {
-    /// What we ask for where the kernel has it; each saves messages. Not among them, on purpose: `WRITEBACK_CACHE` (a
-    /// full disk would show at close instead of at write), `HANDLE_KILLPRIV_V2` (the kernel does it right itself, see
-    /// the module), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it), `DONT_MASK` (no ACLs).
+    /// What we ask for where the kernel has it. The last three are the POSIX ACLs, the others save messages. Not among
+    /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write), `HANDLE_KILLPRIV_V2`
+    /// (the kernel does it right itself, see the module), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
     fn init(&mut self, _: Features) -> Features {
         Features::PARALLEL_DIROPS
             | Features::DO_READDIRPLUS
@@ -37,6 +38,9 @@ impl Filesystem for Adapter {
             | Features::NO_OPEN
             | Features::NO_OPENDIR
             | Features::EXPLICIT_INVAL_DATA
+            | Features::POSIX_ACL
+            | Features::DONT_MASK
+            | Features::SETXATTR_EXT
     }
 
     fn lookup(&self, at: Place<'_>) -> Result<Option<Attributes>, Errno> {
@@ -69,7 +73,8 @@ impl Filesystem for Adapter {
     }
 
     fn symlink(&self, caller: Caller, at: Place<'_>, target: &[u8]) -> Result<Attributes, Errno> {
-        self.overlay.create(at.parent, at.name, New::Symlink(target), 0o777, owner(caller))
+        let modes = Modes { mode: 0o777, umask: 0 };
+        self.overlay.create(at.parent, at.name, New::Symlink(target), modes, owner(caller))
     }
 
     fn make(
@@ -90,7 +95,19 @@ impl Filesystem for Adapter {
             FileType::File => New::File,
             FileType::Symlink => return Err(Errno::INVAL),
         };
-        self.overlay.create(at.parent, at.name, new, mode & !umask, owner(caller))
+        self.overlay.create(at.parent, at.name, new, Modes { mode, umask }, owner(caller))
+    }
+
+    fn temporary(
+        &self,
+        caller: Caller,
+        parent: u64,
+        mode: u32,
+        umask: u32,
+        _: u32,
+    ) -> Result<(Attributes, Opened), Errno> {
+        let made = self.overlay.create_unnamed(parent, Modes { mode, umask }, owner(caller))?;
+        Ok((made, Opened::KEEP_CACHE))
     }
 
     fn unlink(&self, at: Place<'_>) -> Result<(), Errno> {
@@ -101,14 +118,20 @@ impl Filesystem for Adapter {
         self.overlay.rmdir(at.parent, at.name)
     }
 
-    fn rename(&self, from: Place<'_>, to: Place<'_>, flags: u32, _: Caller) -> Result<(), Errno> {
-        let target = match RenameFlags::from_bits_retain(flags) {
+    fn rename(&self, from: Place<'_>, to: Place<'_>, flags: u32, caller: Caller) -> Result<(), Errno> {
+        let flags = RenameFlags::from_bits_retain(flags);
+        let source = if flags.contains(RenameFlags::WHITEOUT) {
+            Source::Whiteout(owner(caller))
+        } else {
+            Source::Nothing
+        };
+        let target = match flags - RenameFlags::WHITEOUT {
             flags if flags.is_empty() => Target::Replace,
             RenameFlags::NOREPLACE => Target::Keep,
             RenameFlags::EXCHANGE => Target::Exchange,
             _ => return Err(Errno::INVAL),
         };
-        self.overlay.rename(from, to, target)
+        self.overlay.rename(from, to, target, source)
     }
 
     fn link(&self, id: u64, at: Place<'_>) -> Result<Attributes, Errno> {
@@ -159,14 +182,21 @@ impl Filesystem for Adapter {
         })
     }
 
-    fn set_xattr(&self, id: u64, name: &[u8], value: &[u8], flags: u32, _: Privileges) -> Result<(), Errno> {
+    fn set_xattr(
+        &self,
+        id: u64,
+        name: &[u8],
+        value: &[u8],
+        flags: u32,
+        privileges: Privileges,
+    ) -> Result<(), Errno> {
         // XATTR_CREATE and XATTR_REPLACE of linux/xattr.h.
         let setting = match flags {
             1 => Setting::Create,
             2 => Setting::Replace,
             _ => Setting::Any,
         };
-        self.overlay.set_xattr(id, name, value, setting)
+        self.overlay.set_xattr(id, name, value, setting, privileges)
     }
 
     fn xattr(&self, id: u64, name: &[u8]) -> Result<Vec<u8>, Errno> {

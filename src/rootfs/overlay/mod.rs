@@ -16,7 +16,7 @@
 //! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
 //! and its cached mode is right at once.
 //!
-//! Not offered: `O_TMPFILE` (the caller sees `EOPNOTSUPP` and every libc falls back to a name), `RENAME_WHITEOUT` (`EINVAL`), POSIX ACLs (`EOPNOTSUPP`), `trusted.*` (`EPERM`).
+//! Refused: `trusted.*` (`EPERM`), as the kernel refuses it to whoever is not root of the machine.
 //!
 //! # Locks
 //! In this order, never the other way:

@@ -2,11 +2,12 @@
 //! stack, so there is no `EXDEV`, and only the freeze spells out its content.
 
 use super::attributes::now;
+use super::create::{Modes, New, Owner};
 use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::fuse::Place;
 
-/// What may happen to the target (`renameat2`). `RENAME_WHITEOUT` is refused before it comes here.
+/// What may happen to the target (`renameat2`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     Replace,
@@ -16,8 +17,25 @@ pub enum Target {
     Exchange,
 }
 
+/// What stays at the source.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    Nothing,
+    /// `RENAME_WHITEOUT`: overlayfs' sign for "not there", a character device 0:0, made by the caller.
+    Whiteout(Owner),
+}
+
+/// The mode of a whiteout: nobody reads or writes it.
+const WHITEOUT: Modes = Modes { mode: 0, umask: 0 };
+
 impl Overlay {
-    pub fn rename(&self, from: Place<'_>, to: Place<'_>, target: Target) -> Result<(), Errno> {
+    pub fn rename(
+        &self,
+        from: Place<'_>,
+        to: Place<'_>,
+        target: Target,
+        source: Source,
+    ) -> Result<(), Errno> {
         let mut tree = self.tree_mut();
         let moved = tree.child(from.parent, from.name)?.ok_or(Errno::NOENT)?;
         let replaced = tree.child(to.parent, to.name)?;
@@ -34,23 +52,28 @@ impl Overlay {
                 tree.expect_replaceable(moved, other)?;
                 tree.unname(to.parent, to.name)?;
                 let backed = tree.drop_name(other)?;
-                tree.shift(from, to, moved)?;
+                tree.shift(from, to, moved, source)?;
                 drop(tree);
                 if backed {
                     self.backing.remove(other);
                 }
                 Ok(())
             }
-            (Target::Replace | Target::Keep, None) => tree.shift(from, to, moved),
+            (Target::Replace | Target::Keep, None) => tree.shift(from, to, moved, source),
         }
     }
 }
 
 impl Tree {
-    fn shift(&mut self, from: Place<'_>, to: Place<'_>, moved: Id) -> Result<(), Errno> {
+    fn shift(&mut self, from: Place<'_>, to: Place<'_>, moved: Id, source: Source) -> Result<(), Errno> {
         self.unname(from.parent, from.name)?;
         self.name(to.parent, to.name, moved)?;
         self.inode_mut(moved)?.ctime = now();
+        if let Source::Whiteout(owner) = source {
+            let whiteout = self.fresh(from.parent, New::Char(0), WHITEOUT, owner)?;
+            let id = self.insert(whiteout);
+            self.name(from.parent, from.name, id)?;
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Errno;
 use crate::layer::{Ino, Timestamp, Xattrs};
+use crate::rootfs::stack::Links;
 use crate::rootfs::{Node, Stack};
 
 /// An inode's number, as `stat` shows it; never given twice.
@@ -80,6 +81,8 @@ pub struct Directory {
     pub complete: bool,
     /// Stubs were made in it for the step and have been taken out again, which changed its time.
     pub held_stubs: bool,
+    /// Directories that the step made or moved here.
+    pub subdirectories: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -145,6 +148,8 @@ pub struct Tree {
     pub(super) stack: Stack,
     inodes: HashMap<Id, Inode>,
     next: Id,
+    /// How many names the stack's files have; counted when the first file is asked for.
+    pub(super) links: Option<Links>,
     /// Inodes of the stack's files that are here already, so that two names of one file meet in one inode.
     pub(super) adopted: HashMap<(usize, Ino), Id>,
     /// Bytes of small files held in memory.
@@ -158,6 +163,7 @@ impl Tree {
         let mut tree = Self {
             inodes: HashMap::new(),
             next: ROOT,
+            links: None,
             adopted: HashMap::new(),
             memory: 0,
             lost: None,
@@ -215,11 +221,10 @@ impl Tree {
 
     /// Drops `id` if neither a name nor the kernel refers to it. Returns whether its backing file may go too.
     ///
-    /// An inode of the stack stays: another of its names may not have been looked up yet, and must find it changed.
     #[must_use]
     pub fn reap(&mut self, id: Id) -> bool {
         let Some(inode) = self.inodes.get(&id) else { return false };
-        if inode.nlink > 0 || inode.lookups > 0 || inode.below.is_some() || id == ROOT {
+        if inode.nlink > 0 || inode.lookups > 0 || id == ROOT {
             return false;
         }
         let backed = match &inode.kind {
@@ -230,6 +235,9 @@ impl Tree {
             Kind::File(Data::Backed { .. }) => true,
             _ => false,
         };
+        if let Some(below) = &inode.below {
+            self.adopted.remove(&self.stack.file_id(below));
+        }
         self.inodes.remove(&id);
         backed
     }

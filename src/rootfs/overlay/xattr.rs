@@ -1,8 +1,14 @@
-//! Extended attributes: `user.*` and `security.*`, kept as they are given.
+//! Extended attributes: `user.*`, `security.*` and POSIX ACLs.
+//!
+//! A file capability that a process writes inside the step's user namespace for that namespace's own root is kept as
+//! the kernel's older form, without the root's id: it means the same, and it is what a build by root leaves.
 
 use super::attributes::now;
-use super::tree::Id;
+use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
+use crate::fuse::Privileges;
+use crate::layer::Xattrs;
+use crate::rootfs::acl::{self, Acl};
 
 /// What `setxattr` allows (`XATTR_CREATE`, `XATTR_REPLACE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,26 +22,31 @@ pub enum Setting {
 const LARGEST: usize = 65_536;
 
 impl Overlay {
-    pub fn set_xattr(&self, id: Id, name: &[u8], value: &[u8], setting: Setting) -> Result<(), Errno> {
+    /// `privileges`: whether setgid goes where an ACL is set, since the caller is neither in the file's group nor
+    /// privileged over it.
+    pub fn set_xattr(
+        &self,
+        id: Id,
+        name: &[u8],
+        value: &[u8],
+        setting: Setting,
+        privileges: Privileges,
+    ) -> Result<(), Errno> {
         expect_settable(name)?;
         let mut tree = self.tree_mut();
-        let xattrs = tree.xattrs(id)?;
-        match (setting, xattrs.contains_key(name)) {
-            (Setting::Create, true) => return Err(Errno::EXIST),
-            (Setting::Replace, false) => return Err(Errno::NODATA),
-            _ => {}
-        }
-        let names: usize = xattrs.keys().map(|other| other.len() + 1).sum();
-        if value.len() > LARGEST || names + name.len() + 1 > LARGEST {
-            return Err(Errno::NOSPC);
-        }
-        xattrs.insert(name.to_vec(), value.to_vec());
+        let value = match name {
+            acl::ACCESS => return tree.set_access_list(id, &Acl::parse(value)?, privileges),
+            acl::DEFAULT => tree.expect_default_list(id, value)?,
+            b"security.capability" => of_own_root(value),
+            _ => value.to_vec(),
+        };
+        insert(tree.xattrs(id)?, name, value, setting)?;
         tree.inode_mut(id)?.ctime = now();
         Ok(())
     }
 
     pub fn xattr(&self, id: Id, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        if name.starts_with(b"system.") {
+        if name.starts_with(b"system.") && !acl::is_list(name) {
             return Err(Errno::OPNOTSUPP);
         }
         // Asked before every write of a file (has it capabilities to clear?): most often the shared lock does.
@@ -60,10 +71,91 @@ impl Overlay {
     }
 }
 
+impl Tree {
+    /// Gives `id` the list and the mode bits that it says; where those say it all, no list is kept.
+    fn set_access_list(&mut self, id: Id, list: &Acl, privileges: Privileges) -> Result<(), Errno> {
+        let xattrs = self.xattrs(id)?;
+        if list.is_minimal() {
+            xattrs.remove(acl::ACCESS);
+        } else {
+            insert(xattrs, acl::ACCESS, list.to_bytes(), Setting::Any)?;
+        }
+        let inode = self.inode_mut(id)?;
+        let kept = if privileges == Privileges::Clear { !0o2000 } else { !0 };
+        inode.mode = list.to_mode(inode.mode) & kept;
+        inode.ctime = now();
+        Ok(())
+    }
+
+    fn expect_default_list(&self, id: Id, value: &[u8]) -> Result<Vec<u8>, Errno> {
+        match &self.inode(id)?.kind {
+            Kind::Directory(_) => Ok(Acl::parse(value)?.to_bytes()),
+            _ => Err(Errno::ACCESS),
+        }
+    }
+
+    /// `chmod`: the access list, where there is one, says the same afterwards.
+    pub fn change_mode(&mut self, id: Id, mode: u32) -> Result<(), Errno> {
+        if let Some(value) = self.xattrs(id)?.get_mut(acl::ACCESS) {
+            let mut list = Acl::parse(value)?;
+            list.set_mode(mode);
+            *value = list.to_bytes();
+        }
+        self.inode_mut(id)?.mode = mode & 0o7777;
+        Ok(())
+    }
+}
+
+fn insert(xattrs: &mut Xattrs, name: &[u8], value: Vec<u8>, setting: Setting) -> Result<(), Errno> {
+    match (setting, xattrs.contains_key(name)) {
+        (Setting::Create, true) => return Err(Errno::EXIST),
+        (Setting::Replace, false) => return Err(Errno::NODATA),
+        _ => {}
+    }
+    let others: usize = xattrs.keys().filter(|other| *other != name).map(|other| other.len() + 1).sum();
+    if value.len() > LARGEST || others + name.len() + 1 > LARGEST {
+        return Err(Errno::NOSPC);
+    }
+    xattrs.insert(name.to_vec(), value);
+    Ok(())
+}
+
 fn expect_settable(name: &[u8]) -> Result<(), Errno> {
     match name {
-        _ if name.starts_with(b"user.") || name.starts_with(b"security.") => Ok(()),
+        _ if name.starts_with(b"user.") || name.starts_with(b"security.") || acl::is_list(name) => Ok(()),
         _ if name.starts_with(b"trusted.") => Err(Errno::PERM),
         _ => Err(Errno::OPNOTSUPP),
+    }
+}
+
+/// `VFS_CAP_REVISION_3` for root id 0 as `VFS_CAP_REVISION_2` (`linux/capability.h`); anything else as it is.
+fn of_own_root(value: &[u8]) -> Vec<u8> {
+    match value.split_at_checked(20) {
+        Some((capability, [0, 0, 0, 0])) if capability[3] == 3 => {
+            let mut older = capability.to_vec();
+            older[3] = 2;
+            older
+        }
+        _ => value.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capability_of_ones_own_root_says_so_in_the_older_form() {
+        let bits = [0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let value = |revision: u8, root: &[u8]| [&[1, 0, 0, revision][..], &bits, root].concat();
+        for (given, kept) in [
+            (value(3, &[0, 0, 0, 0]), value(2, &[])),
+            (value(3, &[232, 3, 0, 0]), value(3, &[232, 3, 0, 0])),
+            (value(2, &[]), value(2, &[])),
+            (value(2, &[0, 0, 0, 0]), value(2, &[0, 0, 0, 0])),
+            (b"short".to_vec(), b"short".to_vec()),
+        ] {
+            assert_eq!(of_own_root(&given), kept, "{given:?}");
+        }
     }
 }

@@ -34,7 +34,11 @@ impl Filesystem for Fuse {
             | Features::CACHE_SYMLINKS
             | Features::NO_OPEN
             | Features::NO_OPENDIR
-            | Features::EXPLICIT_INVAL_DATA;
+            | Features::EXPLICIT_INVAL_DATA
+            | match self.side {
+                Side::Bare => Features::NONE,
+                Side::Marked => Features::POSIX_ACL,
+            };
         self.agreed = wanted & offered;
         wanted
     }

@@ -7,7 +7,7 @@ use super::node_id::NodeId;
 use super::view::{Entry, View};
 use crate::fuse::{self, Attributes, Errno, FileType, Time};
 use crate::layer::{Ino, Inode, Kind, Layer};
-use crate::rootfs::{Node, is_carried};
+use crate::rootfs::{Node, is_carried, is_shown};
 
 /// What a directory holds, in the order in which it is told: `.` and `..` first.
 pub(super) type Listing = Vec<(Vec<u8>, Attributes)>;
@@ -95,14 +95,17 @@ impl Tree {
     pub(super) fn getxattr(&self, ino: u64, name: &[u8]) -> Result<Vec<u8>, Errno> {
         match self.place(ino)? {
             Place::Dir(view, _, dir) if name == OPAQUE && view.is_opaque(&dir) => Ok(b"y".to_vec()),
-            Place::File(layer, inner) if is_carried(name) => layer
+            Place::File(layer, inner) => layer
                 .index
                 .xattrs(inner)
-                .find_map(|(row, value)| (row == name).then(|| value.to_vec()))
+                .find_map(|(row, value)| (row == name && is_shown(name, value)).then(|| value.to_vec()))
                 .ok_or(Errno::NODATA),
-            Place::Dir(view, _, dir) if is_carried(name) => {
-                view.stack.xattrs(&dir).remove(name).ok_or(Errno::NODATA)
-            }
+            Place::Dir(view, _, dir) => view
+                .stack
+                .xattrs(&dir)
+                .remove(name)
+                .filter(|value| is_shown(name, value))
+                .ok_or(Errno::NODATA),
             _ => Err(Errno::NODATA),
         }
     }

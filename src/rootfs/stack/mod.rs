@@ -4,6 +4,7 @@
 //! directory (a file hides what lies below, a directory above a file hides the file); directories add up until one is
 //! opaque. OCI image-spec v1.1, layer.md, "Whiteouts".
 
+mod links;
 mod read;
 mod resolve;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::layer::{Child, Index, Ino, Inode, Kind, Layer, Xattrs};
 use crate::rootfs::is_carried;
 
+pub(in crate::rootfs) use links::Links;
 pub use resolve::{Follow, Resolved};
 
 /// An ordered list of layers, merged lazily by name. Cheap to clone.

@@ -172,3 +172,26 @@ fn small_files_are_read_within_a_limit() {
         assert_eq!(got, expected.map_err(str::to_owned), "{path} {limit}");
     }
 }
+
+#[test]
+fn names_are_counted_over_all_layers() {
+    for (row, layers, counts) in [
+        ("its layer knows", &["f a 1\nh b a\nh c b\nf d 1"][..], &[][..]),
+        ("nothing is linked", &["f a 1\nf d/b 2", "f a 3"], &[]),
+        ("one is hidden", &["f a 1\nh b a\nh c b\nf d 1", "w b"], &[("a", 2)]),
+        ("one is replaced", &["f a 1\nh b a\nh c b\nf d 1", "f b 2"], &[("a", 2), ("b", 1)]),
+        ("its directory is hidden", &["f a 1\nh d/b a", "d d\no d"], &[("a", 1)]),
+        ("its directory is merged", &["f a 1\nh d/b a", "f d/c 2"], &[("a", 2)]),
+        ("a directory is replaced by a file", &["f a 1\nh d/b a", "f d 2"], &[("a", 1)]),
+        ("one more above", &["f a 1\nf b 2", "h d/c a"], &[("a", 2), ("b", 1)]),
+        ("one above, the first is gone", &["f a 1", "h c a", "w a"], &[("c", 1)]),
+        ("leads nowhere", &["f a 1", "h c x"], &[("a", 1)]),
+        ("linked in two layers", &["f a 1\nh b a", "f a 2\nh c a"], &[("a", 2), ("b", 1)]),
+    ] {
+        let stack = stack(layers);
+        let id =
+            |path: &str| stack.file_id(&stack.resolve(path.as_bytes(), Follow::Last).unwrap().node.unwrap());
+        let expected = counts.iter().map(|(path, count)| (id(path), *count)).collect();
+        assert_eq!(stack.links(), expected, "{row}");
+    }
+}

@@ -2,10 +2,12 @@
 
 mod bench;
 mod cases;
+mod direct;
 mod dump;
 mod namespace;
 mod oracle;
 mod table;
+mod through;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
