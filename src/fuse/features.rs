@@ -47,6 +47,8 @@ impl Features {
     pub(super) const INIT_EXT: Self = Self(1 << 30);
     /// Files opened with `O_DIRECT` may be mapped shared.
     pub const DIRECT_IO_ALLOW_MMAP: Self = Self(1 << 36);
+    /// Requests may come by `io_uring`. Asked for where we have rings.
+    pub(super) const OVER_IO_URING: Self = Self(1 << 41);
 
     /// From the two words of INIT.
     pub(super) fn from_words(low: u32, high: u32) -> Self {

@@ -18,6 +18,13 @@ pub const OLDEST: u32 = 27;
 /// Requests that the kernel may have under way without anybody waiting: readahead and write-out.
 const BACKGROUND: u16 = 64;
 
+/// Whether rings stand ready for what the kernel may offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rings {
+    Ready,
+    None,
+}
+
 /// What the kernel says of itself.
 pub struct Greeting {
     header: Header,
@@ -51,11 +58,17 @@ impl Greeting {
     }
 
     /// Settles what is used from now on, and tells the kernel.
-    pub fn answer<F: Filesystem>(&self, filesystem: &mut F, mut device: &File) -> Result<Features, Error> {
+    pub fn answer<F: Filesystem>(
+        &self,
+        filesystem: &mut F,
+        rings: Rings,
+        mut device: &File,
+    ) -> Result<Features, Error> {
+        let rings = if rings == Rings::Ready { Features::OVER_IO_URING } else { Features::NONE };
         let always = Features::ASYNC_READ | Features::BIG_WRITES | Features::MAX_PAGES | Features::INIT_EXT;
         let agreed = Agreed {
             minor: SPOKEN,
-            features: (filesystem.init(self.offered()) | always) & self.offered(),
+            features: (filesystem.init(self.offered()) | always | rings) & self.offered(),
             max_readahead: self.init.max_readahead.min(LARGEST),
             max_background: BACKGROUND,
             max_pages: u16::try_from(LARGEST as usize / rustix::param::page_size()).unwrap_or(u16::MAX),

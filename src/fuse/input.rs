@@ -14,6 +14,11 @@ impl<'a> Input<'a> {
         Self { structure: None, rest: bytes }
     }
 
+    /// As a ring hands it over.
+    pub fn split(structure: &'a [u8], rest: &'a [u8]) -> Self {
+        Self { structure: Some(structure), rest }
+    }
+
     /// The operation's structure, of `length` bytes. Once, before anything else.
     pub fn structure(&mut self, length: usize) -> Option<Fields<'a>> {
         let bytes = match self.structure.take() {

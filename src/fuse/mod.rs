@@ -5,7 +5,7 @@
 //! the file system is unmounted. Between them, one file each:
 //!
 //! ```text
-//!   device            how a request comes and its answer goes
+//!   device | ring     how a request comes and its answer goes: read(2) and write(2), or `io_uring`
 //!   request           bytes → Operation     every length is checked: a malformed request is an error, never a panic
 //!   answer            Operation → method → bytes     the one place that replies
 //! ```
@@ -14,7 +14,11 @@
 //! names, attributes and absences are kept for a day; an inode's number is all the state there is, so a file handle is
 //! always 0; a number is never used twice.
 //!
-//! Source: include/uapi/linux/fuse.h, protocol 7.45 (Linux 6.18).
+//! The transport is chosen at mount: where the kernel offers FUSE over `io_uring` (`/sys/module/fuse/parameters/
+//! enable_uring`) and lets us have rings, each possible CPU gets one, served by a thread pinned there, so that a request
+//! and its answer stay on one CPU. Without it nothing changes but speed. FORGET and INTERRUPT come by read(2) always.
+//!
+//! Source: include/uapi/linux/fuse.h, protocol 7.45 (Linux 6.18); Documentation/filesystems/fuse/fuse-io-uring.rst.
 
 mod answer;
 mod attributes;
@@ -26,6 +30,7 @@ mod handshake;
 mod input;
 mod opcode;
 mod request;
+mod ring;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -36,7 +41,7 @@ pub use attributes::{Attributes, Changes, FileType, Privileges, SetTime, Statist
 pub use body::{Lines, Listing, Taken};
 pub use features::Features;
 pub use filesystem::{Caller, Filesystem, Opened, Origin, Place};
-pub use session::Session;
+pub use session::{Session, Transport};
 
 /// What an operation fails with: the number that the caller's system call returns.
 pub use rustix::io::Errno;

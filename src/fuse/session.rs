@@ -9,11 +9,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
-use super::handshake::Greeting;
-use super::{Errno, Error, Features, Filesystem, device, refused};
+use super::handshake::{Greeting, Rings};
+use super::{Errno, Error, Features, Filesystem, device, refused, ring};
+
+/// How requests come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Transport {
+    /// By read(2) and write(2) on `/dev/fuse`.
+    #[serde(rename = "device")]
+    Device,
+    /// Through a ring on every CPU.
+    #[serde(rename = "io_uring")]
+    Ring,
+}
 
 /// A file system being served. Dropped, its threads go on until the last user is gone.
 pub struct Session {
+    transport: Transport,
     threads: usize,
     ended: Mutex<Receiver<Result<(), Error>>>,
     panicked: Arc<AtomicBool>,
@@ -42,12 +54,23 @@ impl Session {
     pub fn start<F: Filesystem + 'static>(mut filesystem: F, device: OwnedFd) -> Result<Self, Error> {
         let device = File::from(device);
         let greeting = Greeting::read(&device)?;
-        let agreed = greeting.answer(&mut filesystem, &device)?;
+        let rings = ring::prepare(greeting.offered(), &device);
+        let ready = if rings.is_empty() { Rings::None } else { Rings::Ready };
+        let agreed = greeting.answer(&mut filesystem, ready, &device)?;
 
         let panicked = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
         let (report, ended) = channel();
-        let readers = available_parallelism().map_or(2, |cores| cores.get().max(2));
+        // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
+        let (transport, readers) = match ready {
+            Rings::Ready => (Transport::Ring, 1),
+            Rings::None => (Transport::Device, available_parallelism().map_or(2, |cores| cores.get().max(2))),
+        };
+        let threads = rings.len() + readers;
+        for ring in rings {
+            let shared = Arc::clone(&shared);
+            start("fuse ring", &report, move || ring::serve(&shared, ring))?;
+        }
         let mut devices = vec![device];
         while devices.len() < readers {
             let clone = rbuild_userns::fuse::clone_device(&devices[0])?;
@@ -57,7 +80,12 @@ impl Session {
             let shared = Arc::clone(&shared);
             start("fuse", &report, move || device::serve(&shared, &device))?;
         }
-        Ok(Self { threads: readers, ended: Mutex::new(ended), panicked })
+        Ok(Self { transport, threads, ended: Mutex::new(ended), panicked })
+    }
+
+    /// How requests come.
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Waits until every thread has answered its last request, which is some time after the file system was unmounted:

@@ -1,9 +1,15 @@
-//! What the FUSE device is asked for beside reading and writing.
+//! What the FUSE device is asked for beside reading and writing: clones of itself, and requests through `io_uring`.
+
+mod queue;
+mod region;
+mod ring;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use rustix::ioctl::{Setter, ioctl, opcode};
+
+pub use queue::{Arrived, Parts, Queue};
 
 use crate::error::{Error, refused};
 

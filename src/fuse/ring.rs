@@ -1,0 +1,123 @@
+//! The transport through rings: one on every possible CPU, each with a thread pinned there.
+//!
+//! The kernel hands a request to the ring of the CPU that the caller runs on. Pinned there, the thread that answers takes
+//! turns with the caller on one CPU; nobody is woken on another, which is what a request costs most.
+
+use std::fs::File;
+
+use rbuild_userns::fuse::{Arrived, Queue};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use super::answer::{Answered, answer};
+use super::body::Body;
+use super::device::answer_head;
+use super::filesystem::Filesystem;
+use super::input::Input;
+use super::request::{Header, Operation};
+use super::session::Shared;
+use super::{Errno, Error, Features, LARGEST, opcode};
+
+/// Requests under way on one CPU.
+const DEPTH: usize = 4;
+
+/// Every CPU costs a thread and memory, and a container's limit of processes may be low: beyond this, the device serves.
+const MOST_CPUS: u16 = 64;
+
+/// Names and attributes that come with a request; larger is only what is to be written.
+const NAMES: usize = 128 << 10;
+
+/// A ring's queue and the CPU it belongs to.
+pub struct CpuQueue {
+    cpu: u16,
+    queue: Queue,
+}
+
+/// A queue for every CPU, or none: where the kernel does not offer it, or something (a seccomp filter, `io_uring_disabled`,
+/// a limit) refuses us a ring. All are made before the kernel is told that there are any, for then it waits for all.
+pub fn prepare(offered: Features, device: &File) -> Vec<CpuQueue> {
+    if !offered.contains(Features::OVER_IO_URING) {
+        return Vec::new();
+    }
+    let Some(cpus) = possible_cpus().filter(|cpus| *cpus <= MOST_CPUS) else { return Vec::new() };
+    let queue = |cpu| Some(CpuQueue { cpu, queue: Queue::new(device, cpu, DEPTH, LARGEST as usize).ok()? });
+    (0..cpus).map(queue).collect::<Option<_>>().unwrap_or_default()
+}
+
+fn possible_cpus() -> Option<u16> {
+    count(&std::fs::read_to_string("/sys/devices/system/cpu/possible").ok()?)
+}
+
+/// How many CPUs a list like `0-3,8` names; the kernel counts its queues in the same way.
+fn count(list: &str) -> Option<u16> {
+    list.trim().split(',').try_fold(0_u16, |sum, range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let length = last.parse::<u16>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)?;
+        sum.checked_add(length)
+    })
+}
+
+/// Answers until the file system is unmounted.
+pub fn serve<F: Filesystem>(shared: &Shared<F>, CpuQueue { cpu, mut queue }: CpuQueue) -> Result<(), Error> {
+    let mut here = CpuSet::new();
+    here.set(cpu.into());
+    match sched_setaffinity(None, &here) {
+        // INVAL: a CPU that our cpuset does not have, or that is off. Nobody near us runs there.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(errno) => return Err(super::refused("pin a thread to its CPU")(errno)),
+    }
+    queue.register()?;
+    let mut beside = vec![0; NAMES];
+    while let Some(arrived) = queue.wait()? {
+        serve_one(shared, arrived, &mut beside)?;
+    }
+    Ok(())
+}
+
+/// `beside`: memory of ours. Request and answer share the entry's payload, so the smaller of the two goes there.
+fn serve_one<F: Filesystem>(
+    shared: &Shared<F>,
+    mut arrived: Arrived<'_>,
+    beside: &mut [u8],
+) -> Result<(), Error> {
+    let parts = arrived.parts();
+    let header = Header::decode(parts.header)?;
+    let (read, write) = if header.opcode == opcode::WRITE {
+        (&parts.payload[..parts.length], &mut *beside)
+    } else {
+        let read = &mut beside[..parts.length.min(NAMES)];
+        read.copy_from_slice(&parts.payload[..read.len()]);
+        (&*read, &mut *parts.payload)
+    };
+    let mut body = Body::new(write);
+    let operation = Operation::decode(&header, Input::split(parts.structure, read), shared.agreed);
+    let answered = operation
+        .map_err(|_malformed| Errno::IO)
+        .and_then(|operation| shared.guarded(|filesystem| answer(filesystem, &header, operation, &mut body)));
+    let length = match answered {
+        Ok(Answered::Yes) => body.finish(),
+        // FORGET does not come this way; if it did, the entry must go back all the same.
+        Ok(Answered::Never) => Ok(0),
+        Err(errno) => Err(errno),
+    };
+    if let (Ok(length), opcode::WRITE) = (length, header.opcode) {
+        parts.payload[..length].copy_from_slice(&beside[..length]);
+    }
+    let head = answer_head(&header, length.err().map_or(0, Errno::raw_os_error), length.unwrap_or(0));
+    arrived.commit(head, length.unwrap_or(0))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn cpus_are_counted() {
+        for (list, cpus) in [("0\n", Some(1)), ("0-1\n", Some(2)), ("0-3,8,10-11", Some(7))] {
+            assert_eq!(count(list), cpus, "{list:?}");
+        }
+        for list in ["", "x", "3-1", "0-70000", "0-65535"] {
+            assert_eq!(count(list), None, "{list:?}");
+        }
+    }
+}
