@@ -18,6 +18,7 @@ mod mount;
 mod names;
 mod network;
 mod run;
+pub mod seccomp;
 mod security;
 mod start;
 pub(crate) mod wire;
@@ -36,7 +37,7 @@ pub use mount::{Access, Mount};
 pub use names::Names;
 pub use network::Network;
 pub use run::Probed;
-pub use security::{DEFAULT_CAPABILITIES, Seccomp, Security};
+pub use security::{DEFAULT_CAPABILITIES, Label, Masks, Seccomp, Security};
 pub use start::Sandbox;
 
 /// The hidden verb that starts a sandbox.

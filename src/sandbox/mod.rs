@@ -44,6 +44,7 @@ mod credentials;
 mod error;
 mod exec;
 mod init;
+mod label;
 mod netfiles;
 mod root;
 mod server;

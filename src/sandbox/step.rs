@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::root::StepRoot;
 use super::target::Stub;
-use super::{BROKEN, Error, credentials, exec, netfiles, system};
+use super::{BROKEN, Error, credentials, exec, label, netfiles, system};
 use crate::runtime::wire::{Channel, in_words};
 use crate::runtime::{Job, Network};
 
@@ -90,15 +90,19 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
         unshare(&[Namespace::Net])?;
         namespace::bring_loopback_up()?;
     }
+    if let Some(label) = &confinement.security.label {
+        label::at_exec(label)?;
+    }
     namespace::set_host_name(&confinement.names.hostname)?;
 
     let mut step_root = StepRoot::over(root)?;
-    system::mount_all(&mut step_root, &confinement.limits)?;
+    system::mount_all(&mut step_root, confinement)?;
     netfiles::mount_all(&mut step_root, files)?;
     for volume in &confinement.mounts {
         step_root.mount_volume(volume)?;
     }
     let null = system::null(&step_root)?;
+    system::mask_more(&step_root, &confinement.security.masks)?;
     // a working directory is no stub: one that was missing belongs to the layer
     let cwd = step_root.open_or_create(Path::new(&job.process.cwd), Stub::Directory)?;
     let stubs = step_root.enter()?;

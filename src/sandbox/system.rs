@@ -1,7 +1,7 @@
 //! What the kernel shows a step: `/proc`, `/sys` and `/dev`, with the parts hidden or read-only that containers do not
 //! see or change.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::mount::{Attributes, Depth, Setting, Tree};
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::root::StepRoot;
 use super::target;
 use super::{EMPTY, Error};
-use crate::runtime::Limits;
+use crate::runtime::{Confinement, Limits, Masks};
 
 /// No setuid programs and no device nodes.
 const PLAIN: Attributes = Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_ATTR_NODEV);
@@ -63,11 +63,14 @@ const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Mounts all of it. What is hidden or read-only is found from the root of its own file system, whatever the image has
 /// where that is mounted.
-pub(super) fn mount_all(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
+pub(super) fn mount_all(root: &mut StepRoot, confinement: &Confinement) -> Result<(), Error> {
+    let masks = &confinement.security.masks;
+    let in_proc = |path: &&str| !masks.shows(&format!("/proc/{path}"));
+    let in_sys = |path: &&str| !masks.shows(&format!("/sys/{path}"));
     let proc = proc()?;
     root.mount_kernel(&proc, "proc")?;
-    READ_ONLY_PROC.iter().try_for_each(|path| make_read_only(&proc, path))?;
-    MASKED_PROC.iter().try_for_each(|path| mask(&proc, path))?;
+    READ_ONLY_PROC.into_iter().filter(in_proc).try_for_each(|path| make_read_only(&proc, path))?;
+    MASKED_PROC.into_iter().filter(in_proc).try_for_each(|path| mask(proc.as_fd(), path))?;
     let (sys, cgroups) = sys()?;
     root.mount_kernel(&sys, "sys")?;
     if let (Some(cgroups), Some(place)) =
@@ -75,8 +78,13 @@ pub(super) fn mount_all(root: &mut StepRoot, limits: &Limits) -> Result<(), Erro
     {
         cgroups.attach(place.as_fd())?;
     }
-    MASKED_SYS.iter().try_for_each(|path| mask(&sys, path))?;
-    mount_dev(root, limits)
+    MASKED_SYS.into_iter().filter(in_sys).try_for_each(|path| mask(sys.as_fd(), path))?;
+    mount_dev(root, &confinement.limits)
+}
+
+/// Hides what was asked for by name, wherever it is: after the volumes.
+pub(super) fn mask_more(root: &StepRoot, masks: &Masks) -> Result<(), Error> {
+    masks.hidden.iter().try_for_each(|path| mask(root.as_fd(), path))
 }
 
 /// A new procfs shows this pid namespace alone. Where the kernel refuses one, because parts of the outer one are hidden
@@ -175,8 +183,8 @@ fn make_read_only(system: &Tree, path: &str) -> Result<(), Error> {
 }
 
 /// Lays an empty directory over a directory, and the null device over a file.
-fn mask(system: &Tree, path: &str) -> Result<(), Error> {
-    let Some(place) = target::open_existing(system.as_fd(), Path::new(path))? else { return Ok(()) };
+fn mask(beneath: BorrowedFd<'_>, path: &str) -> Result<(), Error> {
+    let Some(place) = target::open_existing(beneath, Path::new(path))? else { return Ok(()) };
     let stat = rustix::fs::fstat(&place).map_err(Error::file("stat", path))?;
     let mask = if FileType::from_raw_mode(stat.st_mode).is_dir() {
         let empty = Tree::copy_of(Path::new(EMPTY), Depth::One)?;

@@ -4,6 +4,7 @@
 //! tests by a part of their name, which is `driver::test`.
 
 mod bench;
+mod confined;
 mod end;
 mod escapes;
 mod harness;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     if arguments == [escapes::REOPENED] {
         escapes::reopen();
     }
-    let rows = [process::TESTS, root::TESTS, end::TESTS, escapes::TESTS].concat();
+    let rows = [process::TESTS, root::TESTS, confined::TESTS, end::TESTS, escapes::TESTS].concat();
     let on_driver = |(driver, choice): (&'static str, RootfsChoice)| {
         rows.clone().into_iter().map(move |(name, test)| Test {
             name: format!("{driver}::{name}"),

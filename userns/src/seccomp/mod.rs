@@ -1,122 +1,51 @@
-//! The seccomp filter of a step.
-//!
-//! `seccompiler` assembles one action per program and kills what comes from another architecture. So the filter is three
-//! programs one on another, and the kernel takes the strictest answer, of two refusals the one installed last:
-//! everything not allowed is ENOSYS, what is known and withheld is EPERM, an audit socket is EINVAL (programs then go on
-//! as on a kernel without auditing). In each program the fate of the other architectures is replaced: 32-bit x86 gets a
-//! list of its own, any other finds no system call at all.
+//! The seccomp filter of a step: a profile assembled into programs for the kernel.
 
-mod foreign;
+mod assemble;
+mod calls;
+mod judge;
 mod profile;
 
-use std::collections::BTreeMap;
 use std::io;
 
-use seccompiler::{
-    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
-    sock_filter,
-};
+use seccompiler::sock_filter;
 
 use crate::caps::Capabilities;
 use crate::error::{Error, refused};
+
+pub use judge::Call;
+pub use profile::{Action, Condition, Operator, Profile, Rule};
 
 /// A filter ready to be installed.
 #[derive(Clone)]
 pub struct Filter {
     programs: Vec<Vec<sock_filter>>,
+    flags: libc::c_ulong,
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
-
 impl Filter {
-    /// The default profile for a process that may use `capabilities`.
-    pub fn default_profile(capabilities: &Capabilities) -> Result<Self, Error> {
-        let mut allowed = Rules::new();
-        let mut withheld = Rules::new();
-        permit(&mut allowed, profile::ALLOWED);
-        permit(&mut withheld, profile::DENIED);
-        for (capability, numbers) in profile::BY_CAPABILITY {
-            let list = if capabilities.has(capability) { &mut allowed } else { &mut withheld };
-            permit(list, &[numbers]);
-        }
-        let may_make_namespaces = capabilities.has("CAP_SYS_ADMIN");
-        withheld.extend(judged_by_argument(may_make_namespaces).map_err(Error::Assemble)?);
-        let mut programs = vec![
-            assemble(allowed, errno(libc::ENOSYS), SeccompAction::Allow, foreign::judge)?,
-            assemble(withheld, SeccompAction::Allow, errno(libc::EPERM), foreign::allow)?,
-        ];
-        if !capabilities.has("CAP_AUDIT_WRITE") {
-            let audit = audit_socket().map_err(Error::Assemble)?;
-            programs.push(assemble(audit, SeccompAction::Allow, errno(libc::EINVAL), foreign::allow)?);
-        }
-        Ok(Self { programs })
+    /// Assembles a profile for a process that may use `capabilities`.
+    pub fn new(profile: &Profile, capabilities: &Capabilities) -> Result<Self, Error> {
+        let programs = assemble::programs(profile, capabilities).map_err(Error::Assemble)?;
+        Ok(Self { programs, flags: if profile.log { libc::SECCOMP_FILTER_FLAG_LOG } else { 0 } })
+    }
+
+    /// What the kernel answers to a call of this architecture, by name; `None` if there is none of that name.
+    pub fn answer(&self, name: &str, arguments: [u64; 6]) -> Option<Action> {
+        let numbers = calls::numbers(calls::Abi::Native);
+        let call =
+            Call { arch: assemble::NATIVE, number: u32::try_from(*numbers.get(name)?).ok()?, arguments };
+        Some(self.judge(&call))
     }
 
     /// Puts this process and its descendants under the filter for good.
     ///
     /// Without `no_new_privs` this needs `CAP_SYS_ADMIN` in the user namespace: do it before capabilities are dropped.
     pub fn install(&self) -> Result<(), Error> {
-        self.programs.iter().try_for_each(|program| install(program))
+        self.programs.iter().try_for_each(|program| install(program, self.flags))
     }
 }
 
-fn errno(errno: libc::c_int) -> SeccompAction {
-    SeccompAction::Errno(errno.unsigned_abs())
-}
-
-fn permit(rules: &mut Rules, lists: &[profile::Numbers]) {
-    // no rule: the number alone decides
-    rules.extend(lists.iter().copied().flatten().map(|&number| (number, Vec::new())));
-}
-
-/// Calls whose arguments decide. Rules of one call are alternatives; the conditions of one rule hold together.
-fn judged_by_argument(may_make_namespaces: bool) -> Result<Rules, seccompiler::BackendError> {
-    let mut rules = Rules::new();
-    if !may_make_namespaces {
-        let makes = |flag: u32| one(0, SeccompCmpOp::MaskedEq(flag.into()), flag);
-        let clone = profile::NAMESPACE_FLAGS.into_iter().map(makes).collect::<Result<_, _>>()?;
-        rules.insert(libc::SYS_clone, clone);
-    }
-    let unlike = |known: u32| condition(0, SeccompCmpOp::Ne, known);
-    let personality = profile::PERSONALITIES.into_iter().map(unlike).collect::<Result<_, _>>()?;
-    rules.insert(libc::SYS_personality, vec![SeccompRule::new(personality)?]);
-    // vsock speaks to the hypervisor past every network namespace
-    rules.insert(libc::SYS_socket, vec![one(0, SeccompCmpOp::Eq, libc::AF_VSOCK.unsigned_abs())?]);
-    Ok(rules)
-}
-
-fn audit_socket() -> Result<Rules, seccompiler::BackendError> {
-    let rule = SeccompRule::new(vec![
-        condition(0, SeccompCmpOp::Eq, libc::AF_NETLINK.unsigned_abs())?,
-        condition(2, SeccompCmpOp::Eq, libc::NETLINK_AUDIT.unsigned_abs())?,
-    ])?;
-    Ok(Rules::from([(libc::SYS_socket, vec![rule])]))
-}
-
-fn one(argument: u8, operator: SeccompCmpOp, value: u32) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![condition(argument, operator, value)?])
-}
-
-fn condition(
-    argument: u8,
-    operator: SeccompCmpOp,
-    value: u32,
-) -> Result<SeccompCondition, seccompiler::BackendError> {
-    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into())
-}
-
-fn assemble(
-    rules: Rules,
-    otherwise: SeccompAction,
-    matched: SeccompAction,
-    foreign: fn(Vec<sock_filter>) -> Vec<sock_filter>,
-) -> Result<Vec<sock_filter>, Error> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(Error::Assemble)?;
-    let filter = SeccompFilter::new(rules, otherwise, matched, arch).map_err(Error::Assemble)?;
-    filter.try_into().map(foreign).map_err(Error::Assemble)
-}
-
-fn install(program: &[sock_filter]) -> Result<(), Error> {
+fn install(program: &[sock_filter], flags: libc::c_ulong) -> Result<(), Error> {
     let request = || format!("install a seccomp filter of {} instructions", program.len());
     let len = libc::c_ushort::try_from(program.len())
         .map_err(|_| refused(request())(io::Error::from(io::ErrorKind::InvalidInput)))?;
@@ -124,7 +53,7 @@ fn install(program: &[sock_filter]) -> Result<(), Error> {
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut() };
     // SAFETY: `program` points to `len` live instructions of the kernel's layout (`sock_filter` is repr(C) in both crates).
     let done = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0_u32, std::ptr::from_ref(&program))
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&program))
     };
     if done == 0 { Ok(()) } else { Err(refused(request())(io::Error::last_os_error())) }
 }
@@ -133,125 +62,102 @@ fn install(program: &[sock_filter]) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// Runs a program as the kernel would (the instructions `seccompiler` and this file emit).
-    fn run(program: &[sock_filter], arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let mut data = [0_u8; 64];
-        data[..4].copy_from_slice(&number.to_ne_bytes());
-        data[4..8].copy_from_slice(&arch.to_ne_bytes());
-        for (place, argument) in data[16..].chunks_exact_mut(8).zip(arguments) {
-            place.copy_from_slice(&argument.to_ne_bytes());
-        }
-        let (mut at, mut accumulator) = (0, 0_u32);
-        loop {
-            let sock_filter { code, jt, jf, k } = program[at].clone();
-            at += 1;
-            let mut jump = |taken: bool| at += usize::from(if taken { jt } else { jf });
-            match code {
-                0x20 => {
-                    let offset = k as usize;
-                    accumulator = u32::from_ne_bytes(data[offset..offset + 4].try_into().unwrap());
-                }
-                0x05 => at += k as usize,
-                0x06 => return k,
-                0x15 => jump(accumulator == k),
-                0x25 => jump(accumulator > k),
-                0x35 => jump(accumulator >= k),
-                0x45 => jump(accumulator & k != 0),
-                0x54 => accumulator &= k,
-                other => panic!("instruction {other:#x}"),
-            }
+    const OPEN: Profile = Profile { default: Action::Allow, rules: Vec::new(), x86: false, log: false };
+
+    fn rule(names: &[&str], action: Action, conditions: &[(u8, Operator, u64)]) -> Rule {
+        let condition = |&(argument, operator, value): &_| Condition { argument, operator, value };
+        Rule {
+            names: names.iter().map(ToString::to_string).collect(),
+            action,
+            conditions: conditions.iter().map(condition).collect(),
+            with_capabilities: Vec::new(),
+            without_capabilities: Vec::new(),
         }
     }
 
-    /// The errno a call gets (0: allowed), by the kernel's rule for stacked programs.
-    fn verdict(filter: &Filter, arch: u32, number: u32, arguments: [u64; 6]) -> u32 {
-        let newest_first = filter.programs.iter().rev();
-        let answers = newest_first.map(|program| run(program, arch, number, arguments));
-        let strictest = answers.reduce(|kept, next| {
-            if next & libc::SECCOMP_RET_ACTION_FULL < kept & libc::SECCOMP_RET_ACTION_FULL {
-                next
-            } else {
-                kept
-            }
-        });
-        match strictest.unwrap() {
-            libc::SECCOMP_RET_ALLOW => 0,
-            answer => {
-                assert_eq!(answer & libc::SECCOMP_RET_ACTION_FULL, libc::SECCOMP_RET_ERRNO, "{answer:#x}");
-                answer & libc::SECCOMP_RET_DATA
-            }
-        }
+    fn answer(profile: &Profile, name: &str, arguments: [u64; 2]) -> Action {
+        let filter = Filter::new(profile, &Capabilities::default()).unwrap();
+        let [a, b] = arguments;
+        filter.answer(name, [a, b, 0, 0, 0, 0]).unwrap()
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[test]
-    fn the_default_profile_by_rows() {
-        const X86_64: u32 = 0xc000_003e;
-        const I386: u32 = 0x4000_0003;
-        const AARCH64: u32 = 0xc000_00b7;
-        const X32: u32 = 0x4000_0000;
-        let (ok, eperm, enosys, einval) = (0, libc::EPERM, libc::ENOSYS, libc::EINVAL);
-        let none = Capabilities::default();
-        let chroot = Capabilities::parse(&["CAP_SYS_CHROOT"]).unwrap();
-        let admin = Capabilities::parse(&["CAP_SYS_ADMIN", "CAP_AUDIT_WRITE"]).unwrap();
-        let nr = |number: libc::c_long| u32::try_from(number).unwrap();
+    fn every_comparison_decides_as_it_says() {
+        let high = 1 << 32;
         let rows = [
-            ("read", &none, X86_64, nr(libc::SYS_read), [0, 0, 0], ok),
-            ("execve", &none, X86_64, nr(libc::SYS_execve), [0, 0, 0], ok),
-            ("mseal", &none, X86_64, 462, [0, 0, 0], ok),
-            ("fork by clone", &none, X86_64, nr(libc::SYS_clone), [0x0120_0011, 0, 0], ok),
-            (
-                "clone with a new user namespace",
-                &none,
-                X86_64,
-                nr(libc::SYS_clone),
-                [0x1000_0011, 0, 0],
-                eperm,
-            ),
-            (
-                "clone with a new pid namespace",
-                &none,
-                X86_64,
-                nr(libc::SYS_clone),
-                [0x2000_0000, 0, 0],
-                eperm,
-            ),
-            ("the same with the capability", &admin, X86_64, nr(libc::SYS_clone), [0x2000_0000, 0, 0], ok),
-            ("clone3", &none, X86_64, nr(libc::SYS_clone3), [0, 0, 0], enosys),
-            ("unshare", &none, X86_64, nr(libc::SYS_unshare), [0, 0, 0], eperm),
-            ("unshare with the capability", &admin, X86_64, nr(libc::SYS_unshare), [0, 0, 0], ok),
-            ("mount", &none, X86_64, nr(libc::SYS_mount), [0, 0, 0], eperm),
-            ("chroot", &none, X86_64, nr(libc::SYS_chroot), [0, 0, 0], eperm),
-            ("chroot with the capability", &chroot, X86_64, nr(libc::SYS_chroot), [0, 0, 0], ok),
-            ("keyctl", &admin, X86_64, nr(libc::SYS_keyctl), [0, 0, 0], eperm),
-            ("io_uring_setup", &none, X86_64, nr(libc::SYS_io_uring_setup), [0, 0, 0], eperm),
-            ("a number of the future", &none, X86_64, 5000, [0, 0, 0], enosys),
-            ("read the x32 way", &none, X86_64, X32, [0, 0, 0], enosys),
-            ("personality(0)", &none, X86_64, nr(libc::SYS_personality), [0, 0, 0], ok),
-            ("personality(query)", &none, X86_64, nr(libc::SYS_personality), [0xffff_ffff, 0, 0], ok),
-            (
-                "personality(no randomize)",
-                &none,
-                X86_64,
-                nr(libc::SYS_personality),
-                [0x0004_0000, 0, 0],
-                eperm,
-            ),
-            ("socket(inet)", &none, X86_64, nr(libc::SYS_socket), [2, 1, 0], ok),
-            ("socket(vsock)", &none, X86_64, nr(libc::SYS_socket), [40, 1, 0], eperm),
-            ("socket(netlink, route)", &none, X86_64, nr(libc::SYS_socket), [16, 3, 0], ok),
-            ("socket(netlink, audit)", &none, X86_64, nr(libc::SYS_socket), [16, 3, 9], einval),
-            ("the same with the capability", &admin, X86_64, nr(libc::SYS_socket), [16, 3, 9], ok),
-            ("i386 read", &none, I386, 3, [0, 0, 0], ok),
-            ("i386 mount", &none, I386, 21, [0, 0, 0], eperm),
-            ("i386 clone", &none, I386, 120, [0x11, 0, 0], ok),
-            ("i386 clone with a namespace", &none, I386, 120, [0x4000_0000, 0, 0], eperm),
-            ("i386 clone3", &none, I386, 435, [0, 0, 0], enosys),
-            ("another architecture", &none, AARCH64, 63, [0, 0, 0], enosys),
+            (Operator::Eq, 7, [(7, true), (8, false), (high + 7, true)]),
+            (Operator::Ne, 7, [(7, false), (8, true), (high + 7, true)]),
+            (Operator::Lt, 7, [(6, true), (7, false), (high, false)]),
+            (Operator::Le, 7, [(7, true), (8, false), (high, false)]),
+            (Operator::Gt, 7, [(7, false), (8, true), (high, true)]),
+            (Operator::Ge, 7, [(6, false), (7, true), (high, true)]),
+            (Operator::MaskedEq(6), 4, [(5, true), (6, false), (high + 12, true)]),
+            (Operator::Eq, high, [(high, true), (0, false), (high + 1, false)]),
         ];
-        for (name, capabilities, arch, number, [a, b, c], want) in rows {
-            let filter = Filter::default_profile(capabilities).unwrap();
-            assert_eq!(verdict(&filter, arch, number, [a, b, c, 0, 0, 0]), want.unsigned_abs(), "{name}");
+        for (operator, value, calls) in rows {
+            let refuse = rule(&["dup2"], Action::Errno(9), &[(1, operator, value)]);
+            let profile = Profile { rules: vec![refuse], ..OPEN };
+            for (argument, hit) in calls {
+                let want = if hit { Action::Errno(9) } else { Action::Allow };
+                assert_eq!(answer(&profile, "dup2", [0, argument]), want, "{operator:?} {value}: {argument}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_unused_half_of_an_argument_permits_nothing() {
+        let high = 1 << 32;
+        for (operator, calls) in [
+            (Operator::Eq, [(7, true), (high + 7, false)]),
+            (Operator::Ne, [(high + 8, true), (high + 7, false)]),
+        ] {
+            let permit = rule(&["dup2"], Action::Allow, &[(1, operator, 7)]);
+            let profile = Profile { default: Action::Errno(1), rules: vec![permit], ..OPEN };
+            for (argument, hit) in calls {
+                let want = if hit { Action::Allow } else { Action::Errno(1) };
+                assert_eq!(answer(&profile, "dup2", [0, argument]), want, "{operator:?}: {argument:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn rules_are_weighed() {
+        use Action::{Allow, Errno, KillProcess, KillThread, Log, Trap};
+        let eq = |argument, value| (argument, Operator::Eq, value);
+        let rows = [
+            ("nothing names it", Errno(38), vec![], Errno(38)),
+            ("each default", KillProcess, vec![], KillProcess),
+            ("each answer", Allow, vec![rule(&["dup2"], Trap, &[])], Trap),
+            ("a weaker answer", KillThread, vec![rule(&["dup2"], Log, &[])], Log),
+            (
+                "the first decides",
+                Allow,
+                vec![rule(&["dup2"], Errno(1), &[]), rule(&["dup2"], Trap, &[])],
+                Errno(1),
+            ),
+            (
+                "one without conditions decides alone",
+                Allow,
+                vec![rule(&["dup2"], KillProcess, &[eq(0, 1)]), rule(&["dup2"], Errno(1), &[])],
+                Errno(1),
+            ),
+            (
+                "the strictest of those that hold",
+                Errno(38),
+                vec![rule(&["dup2"], Allow, &[eq(0, 1)]), rule(&["dup2"], Errno(1), &[eq(1, 2)])],
+                Errno(1),
+            ),
+            ("all must hold", Allow, vec![rule(&["dup2"], Trap, &[eq(0, 1), eq(1, 3)])], Allow),
+            (
+                "one argument's are alternatives",
+                Allow,
+                vec![rule(&["dup2"], Trap, &[eq(0, 1), eq(0, 3)])],
+                Trap,
+            ),
+            ("unknown names are passed over", Errno(1), vec![rule(&["nosuch", "dup2"], Allow, &[])], Allow),
+        ];
+        for (name, default, rules, want) in rows {
+            assert_eq!(answer(&Profile { default, rules, ..OPEN }, "dup2", [1, 2]), want, "{name}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What RUN may do.
 
+mod options;
+
 use rbuild_userns::caps::Capabilities;
 
 use crate::cli::failure::Failure;
@@ -16,12 +18,16 @@ pub(super) struct Args {
     /// A capability less, or all; wins over --cap-add; may be given several times
     #[arg(long, value_name = "CAP", value_delimiter = ',', value_parser = Capability::parse)]
     cap_drop: Vec<Capability>,
+    /// Security options: seccomp=FILE|unconfined, no-new-privileges, mask=PATH[:PATH], unmask=PATH[:PATH]|ALL,
+    /// apparmor=PROFILE|unconfined, label=disable|user:U|role:R|type:T|level:L; may be given several times
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = options::parse)]
+    security_opt: Vec<options::Opt>,
 }
 
 impl Args {
     pub(super) fn security(&self) -> Result<Security, Failure> {
         let capabilities = capabilities(&self.cap_add, &self.cap_drop)?;
-        Ok(Security { capabilities, ..Security::default() })
+        options::apply(&self.security_opt, Security { capabilities, ..Security::default() })
     }
 }
 
