@@ -13,4 +13,5 @@ mod fidelity;
 mod kill;
 mod lanes;
 mod manual;
+mod suites;
 mod support;
