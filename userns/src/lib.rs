@@ -4,6 +4,7 @@
 //! asked, and in which order, is the business of the sandbox; here is only how.
 pub mod caps;
 pub mod fuse;
+pub mod host;
 pub mod idmap;
 pub mod interrupt;
 pub mod map;
