@@ -39,6 +39,11 @@ impl Failure {
         Self { hint: Some(hint.to_string()), ..self }
     }
 
+    #[must_use]
+    pub(super) fn code(self, code: u8) -> Self {
+        Self { code, ..self }
+    }
+
     /// A build's failure, with the lines of the Dockerfile it happened in.
     pub(super) fn of_build(error: &build::Error, dockerfile: &str) -> Self {
         let excerpt = error

@@ -2,19 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::Context;
 use super::failure::Failure;
-use super::output;
+use super::{Context, doctor, output};
 use crate::oci::Platform;
-use crate::runtime::{Probed, RootfsChoice, Sandbox};
-use crate::store::Store;
+use crate::runtime::{Capability, Examination, Probed, RootfsChoice};
 
 /// How RUN works on this machine, and why not otherwise, as JSON
 #[derive(clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// How to print it: json
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json"])]
+    format: String,
+}
 
 pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
+    let found = doctor::examine(context)?;
     let info = json!({
         "host": {
             "os": std::env::consts::OS,
@@ -27,30 +30,39 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
             "root": store.root(),
             "images": store.images()?.len(),
         },
-        "sandbox": sandbox(context, &store),
+        "sandbox": {
+            "idmap": idmap(&found),
+            "rootfs": match &found.drivers {
+                Ok(drivers) => rootfs(context.global.rootfs, drivers),
+                Err(why) => json!({ "driver": null, "why": why }),
+            },
+        },
+        "capabilities": found.capabilities.iter().map(capability).collect::<Vec<_>>(),
+        "lift": found.lift().map(|one| one.name),
         "network": { "default": "host", "available": ["host", "none"] },
     });
     output::line(serde_json::to_string_pretty(&info)?)
 }
 
-/// What a sandbox here can do: really started, really tried.
-fn sandbox(context: &Context, store: &Store) -> Value {
-    let plan = match rbuild_userns::idmap::plan(context.global.idmap) {
+fn capability(one: &Capability) -> Value {
+    let (why, remedy) = match &one.missing {
+        Some(missing) => (Some(&missing.why), missing.remedy.as_ref()),
+        None => (None, None),
+    };
+    json!({ "name": one.name, "works": one.missing.is_none(), "why": why, "costs": one.costs, "remedy": remedy })
+}
+
+fn idmap(found: &Examination) -> Value {
+    let plan = match &found.plan {
         Ok(plan) => plan,
-        Err(why) => return json!({ "idmap": { "mode": null, "why": why.to_string() } }),
+        Err(why) => return json!({ "mode": null, "why": why }),
     };
     let idmaps = plan.passed_over.iter().map(|(mode, why)| passed_over(&mode.to_string(), why));
     json!({
-        "idmap": {
-            "mode": plan.mode.to_string(),
-            "uids": plan.uids.to_string(),
-            "gids": plan.gids.to_string(),
-            "passedOver": idmaps.collect::<Vec<_>>(),
-        },
-        "rootfs": match probe(context, store) {
-            Ok(drivers) => rootfs(context.global.rootfs, &drivers),
-            Err(why) => json!({ "driver": null, "why": why }),
-        },
+        "mode": plan.mode.to_string(),
+        "uids": plan.uids.to_string(),
+        "gids": plan.gids.to_string(),
+        "passedOver": idmaps.collect::<Vec<_>>(),
     })
 }
 
@@ -76,16 +88,7 @@ fn rootfs(wanted: RootfsChoice, drivers: &[Probed]) -> Value {
     json!({ "driver": taken.map(name), "passedOver": rows.collect::<Vec<_>>() })
 }
 
-fn probe(context: &Context, store: &Store) -> Result<Vec<Probed>, String> {
-    let live = store.lease_live().map_err(|why| why.to_string())?;
-    let sandbox =
-        Sandbox::start(&context.sandbox(), context.cancel.clone()).map_err(|why| why.to_string())?;
-    let drivers = sandbox.probe(live.path()).map_err(|why| why.to_string())?;
-    sandbox.close().map_err(|why| why.to_string())?;
-    Ok(drivers)
-}
-
-fn name(driver: RootfsChoice) -> &'static str {
+pub(super) fn name(driver: RootfsChoice) -> &'static str {
     match driver {
         RootfsChoice::Auto => "auto",
         RootfsChoice::Kernel => "kernel",

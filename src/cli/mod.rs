@@ -6,6 +6,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
+//! | 1 | `doctor`: RUN does not work here |
 //! | 125 | rbuild itself could not do it: bad flag, bad input, registry, store |
 //! | 126 | the command of a RUN could not be invoked |
 //! | 127 | the command of a RUN was not found |
@@ -13,6 +14,7 @@
 //! | other | the exit code of the command of a failing RUN |
 
 mod bud;
+mod doctor;
 mod environment;
 mod failure;
 mod image_json;
@@ -70,6 +72,7 @@ struct Global {
 enum Verb {
     #[command(visible_aliases = ["build", "build-using-dockerfile"])]
     Bud(Box<bud::Args>),
+    Doctor(doctor::Args),
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
         Verb::Bud(args) => bud::run(*args, &context),
+        Verb::Doctor(args) => doctor::run(&args, &context),
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),

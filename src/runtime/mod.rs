@@ -13,6 +13,7 @@
 
 mod cancel;
 mod error;
+mod examination;
 mod limits;
 mod mount;
 mod names;
@@ -32,6 +33,7 @@ use crate::oci::DiffId;
 
 pub use cancel::Cancel;
 pub use error::Error;
+pub use examination::{Capability, Examination, Missing, Taken};
 pub use limits::Limits;
 pub use mount::{Access, Mount};
 pub use names::Names;
@@ -42,6 +44,8 @@ pub use start::Sandbox;
 
 /// The hidden verb that starts a sandbox.
 pub(crate) const VERB: &str = "__sandbox";
+/// The word behind it that starts no sandbox, but tries what one would need.
+pub(crate) const TRIAL: &str = "trial";
 
 /// One layer of a job's stack, by its files.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::Wake;
 use super::start::pipe;
-use super::wire::{Channel, Interrupt, Reply, Request};
+use super::wire::{Attempt, Channel, Interrupt, Reply, Request};
 use super::{Error, Job, Outcome, RootfsChoice, Sandbox};
 use crate::progress::Stream;
 
@@ -61,6 +61,14 @@ impl Sandbox {
                 .into_iter()
                 .map(|(driver, refusal)| (driver, refusal.map_or(Ok(()), Err)))
                 .collect()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// What else works in this sandbox.
+    pub(super) fn attempts(&self) -> Result<Vec<Attempt>, Error> {
+        match self.ask(None, &Request::Try)? {
+            Reply::Tried(attempts) => Ok(attempts),
             other => Err(unexpected(other)),
         }
     }

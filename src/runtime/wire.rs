@@ -65,8 +65,17 @@ pub(crate) enum Request {
     Run(Box<Job>),
     /// Try every driver with this scratch directory.
     Probe(PathBuf),
+    /// Try what else a step may need of the kernel.
+    Try,
     /// Remove these directory trees.
     Sweep(Vec<PathBuf>),
+}
+
+/// A request that was really made, and the errno if it was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    pub request: rbuild_userns::host::Request,
+    pub errno: Option<i32>,
 }
 
 /// What the coordinator may say while a command runs.
@@ -92,6 +101,8 @@ pub(crate) enum Reply {
     Stopped,
     /// The drivers, each with its refusal.
     Probed(Vec<(RootfsChoice, Option<String>)>),
+    /// What came of it.
+    Tried(Vec<Attempt>),
     /// The trees are gone.
     Swept,
     /// It cannot be done, and why.

@@ -84,6 +84,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// The kernel's errno behind it, if there is one.
+    pub(super) fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Kernel(error) => error.errno(),
+            Self::File { source, .. } | Self::Resolve { source, .. } => source.raw_os_error(),
+            _ => None,
+        }
+    }
+
     /// Names the file behind an error of `std::io` or `rustix`.
     pub(super) fn file<E: Into<io::Error>>(
         verb: &'static str,

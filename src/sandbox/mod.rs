@@ -54,6 +54,7 @@ mod supervisor;
 mod sweep;
 mod system;
 mod target;
+mod trial;
 
 use std::ffi::OsString;
 
@@ -98,6 +99,7 @@ fn enter(stage: Option<&OsString>) -> i32 {
             BROKEN
         }
         (Ok(Some(control)), Some(stage)) if stage == INIT => init::run(control),
+        (Ok(Some(control)), Some(stage)) if stage == crate::runtime::TRIAL => trial::run(&control),
         (Ok(Some(control)), _) => birth::run(control),
     }
 }

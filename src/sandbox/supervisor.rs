@@ -8,7 +8,7 @@ use rbuild_userns::process::Ended;
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs};
 use super::stop::{Watched, until_end};
-use super::{Error, STEPS, sweep};
+use super::{Error, STEPS, sweep, trial};
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
 use crate::runtime::{Exit, Job};
 
@@ -40,6 +40,7 @@ fn serve(
             Answer::Probed(drivers) => Ok((Reply::Probed(drivers), None)),
             other => Err(unexpected(other)),
         },
+        Request::Try => Ok((Reply::Tried(trial::inside()?), None)),
         Request::Sweep(dirs) => {
             dirs.iter().try_for_each(|dir| sweep::remove(dir))?;
             Ok((Reply::Swept, None))

@@ -9,6 +9,7 @@ mod cache;
 mod cli;
 mod copy;
 mod debian;
+mod doctor;
 mod fidelity;
 mod kill;
 mod lanes;

@@ -163,10 +163,14 @@ fn flatten(store: &Path, config: &serde_json::Value) -> Vec<String> {
         .iter()
         .map(|digest| store.join("blobs/sha256").join(&digest.as_str().unwrap()[7..]).display().to_string())
         .collect();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/flatten.py");
-    let script =
-        if Path::new(script).exists() { script.to_owned() } else { "tests/e2e/flatten.py".to_owned() };
+    let script = file_of_tests("flatten.py");
     let mut args = vec![script.as_str()];
     args.extend(paths.iter().map(String::as_str));
     tool("python3", &args).lines().map(str::to_owned).collect()
+}
+
+/// A file beside the tests. They may run away from the checkout they were built in.
+pub fn file_of_tests(name: &str) -> String {
+    let built = format!("{}/tests/e2e/{name}", env!("CARGO_MANIFEST_DIR"));
+    if Path::new(&built).exists() { built } else { format!("tests/e2e/{name}") }
 }

@@ -140,6 +140,9 @@ fn mapped(facts: &Facts) -> Result<Maps, String> {
             "the capability bounding set lacks {missing}; give the container these capabilities"
         ));
     }
+    if facts.here.uids.len() <= 1 {
+        return Err("this user namespace has one id alone; start rbuild outside of it".into());
+    }
     let maps = facts.granted.clone()?;
     for (kind, map, here) in [("user", &maps.uids, &facts.here.uids), ("group", &maps.gids, &facts.here.gids)]
     {
@@ -246,7 +249,7 @@ mod tests {
                 "unshare -r",
                 Facts { here: maps("0 1001 1"), setgroups: false, ..root_user() },
                 Mode::Single,
-                &["/proc/self/uid_map maps 1 id", "no range", "no range"],
+                &["/proc/self/uid_map maps 1 id", "has one id alone; start", "has one id alone; start"],
             ),
             (
                 "setgroups denied",

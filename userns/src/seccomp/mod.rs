@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod judge;
+mod probe;
 mod profile;
 
 use std::io;
@@ -13,6 +14,7 @@ use crate::caps::Capabilities;
 use crate::error::{Error, refused};
 
 pub use judge::Call;
+pub use probe::try_listener;
 pub use profile::{Action, Condition, Operator, Profile, Rule};
 
 /// A filter ready to be installed.
