@@ -54,3 +54,12 @@ abort_fuse() {
         echo 1 | as_root tee "/sys/fs/fuse/connections/$minor/abort" >/dev/null || true
     done
 }
+
+# Whether the kernel offers FUSE over io_uring. It does not unless root says so.
+RINGS=/sys/module/fuse/parameters/enable_uring
+
+# rings_offered: Y or N; nothing where the kernel does not know it.
+rings_offered() { cat "$RINGS" 2>/dev/null || true; }
+
+# offer_rings Y|N: for the file systems mounted from now on.
+offer_rings() { [ ! -e "$RINGS" ] || echo "$1" | as_root tee "$RINGS" >/dev/null; }
