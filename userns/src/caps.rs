@@ -52,9 +52,14 @@ impl Capabilities {
         Ok(())
     }
 
+    /// As the kernel's sets: one bit each.
+    pub fn bits(&self) -> u64 {
+        self.0.iter().fold(0, |bits, capability| bits | capability.bitmask())
+    }
+
     /// Makes it the permitted and effective set of this process; nothing is inheritable or ambient.
     pub fn assume(&self) -> Result<(), Error> {
-        let bits = self.0.iter().fold(0_u64, |bits, capability| bits | capability.bitmask());
+        let bits = self.bits();
         let sets = rustix::thread::CapabilitySets {
             effective: rustix::thread::CapabilitySet::from_bits_retain(bits),
             permitted: rustix::thread::CapabilitySet::from_bits_retain(bits),

@@ -2,6 +2,7 @@
 //!
 //! Each request is wrapped once, takes and returns owned or borrowed descriptors, and names itself in its error. What is
 //! asked, and in which order, is the business of the sandbox; here is only how.
+pub mod caller;
 pub mod caps;
 pub mod fuse;
 pub mod host;
@@ -14,6 +15,7 @@ pub mod process;
 pub mod seccomp;
 pub mod socket;
 pub mod spawn;
+pub mod status;
 pub mod subid;
 
 mod error;

@@ -145,16 +145,33 @@ fn width(action: Action, condition: &Condition) -> SeccompCmpArgLen {
 }
 
 fn assemble(rules: Rules, otherwise: Action, matched: Action, abi: Abi) -> Result<Program, BackendError> {
+    let mut program = native(rules, to_seccompiler(otherwise), to_seccompiler(matched))?;
+    if let (Abi::X86, [_, ours, ..]) = (abi, &mut program[..]) {
+        ours.k = X86;
+    }
+    Ok(program)
+}
+
+/// Hands the calls that are named over to a listener.
+pub(super) fn handover(rules: Rules) -> Result<Program, BackendError> {
+    // the assembler knows no such answer: a trace takes its place
+    let trace = SeccompAction::Trace(0);
+    let stands_for = u32::from(trace.clone());
+    let mut program = native(rules, SeccompAction::Allow, trace)?;
+    for step in program.iter_mut().filter(|step| step.code == RETURN && step.k == stands_for) {
+        step.k = libc::SECCOMP_RET_USER_NOTIF;
+    }
+    Ok(program)
+}
+
+/// A program in which a call of another architecture passes.
+fn native(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<Program, BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
-    let filter = SeccompFilter::new(rules, to_seccompiler(otherwise), to_seccompiler(matched), arch)?;
-    let mut program: Program = filter.try_into()?;
+    let mut program: Program = SeccompFilter::new(rules, otherwise, matched, arch)?.try_into()?;
     // every program begins `load arch; if it is ours skip one; kill`
     let [_, ours, kill, ..] = &mut program[..] else { return Ok(program) };
     assert_eq!((ours.code, kill.code), (JUMP_IF_EQUAL, RETURN), "seccompiler's preamble");
     kill.k = libc::SECCOMP_RET_ALLOW;
-    if abi == Abi::X86 {
-        ours.k = X86;
-    }
     Ok(program)
 }
 

@@ -3,6 +3,7 @@
 mod assemble;
 mod calls;
 mod judge;
+pub mod notify;
 mod probe;
 mod profile;
 
@@ -49,15 +50,19 @@ impl Filter {
 
 fn install(program: &[sock_filter], flags: libc::c_ulong) -> Result<(), Error> {
     let request = || format!("install a seccomp filter of {} instructions", program.len());
-    let len = libc::c_ushort::try_from(program.len())
-        .map_err(|_| refused(request())(io::Error::from(io::ErrorKind::InvalidInput)))?;
+    load(program, flags).map(drop).map_err(refused(request()))
+}
+
+/// Loads a program. Returns what the kernel does: with some flags a descriptor.
+fn load(program: &[sock_filter], flags: libc::c_ulong) -> io::Result<i32> {
+    let len = libc::c_ushort::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     // the kernel only reads the program, whatever the type of its pointer says
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut() };
     // SAFETY: `program` points to `len` live instructions of the kernel's layout (`sock_filter` is repr(C) in both crates).
     let done = unsafe {
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&program))
     };
-    if done == 0 { Ok(()) } else { Err(refused(request())(io::Error::last_os_error())) }
+    i32::try_from(done).ok().filter(|done| *done >= 0).ok_or_else(io::Error::last_os_error)
 }
 
 #[cfg(test)]

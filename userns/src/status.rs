@@ -1,0 +1,134 @@
+//! The attributes of a file: asked of the kernel, corrected, and handed on in the kernel's own form.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// The attributes of a file, as the kernel tells them and as they are handed on.
+#[derive(Clone, Copy)]
+pub struct Status(libc::statx);
+
+/// What of the attributes is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted(u32);
+
+impl Wanted {
+    /// What `stat` tells.
+    pub const BASIC: Self = Self(libc::STATX_BASIC_STATS);
+    /// That and the time of birth.
+    pub const BORN: Self = Self(libc::STATX_BASIC_STATS | libc::STATX_BTIME);
+
+    /// That and what a caller of `statx` asks for.
+    #[must_use]
+    pub fn and(self, mask: u32) -> Self {
+        Self(self.0 | mask)
+    }
+}
+
+impl Status {
+    /// Of what `path` names, from the open directory `from`. `flags`: as the caller of `statx` gave them.
+    pub fn of(from: BorrowedFd<'_>, path: &CStr, flags: u32, wanted: Wanted) -> io::Result<Self> {
+        let mut status = MaybeUninit::<libc::statx>::zeroed();
+        // SAFETY: the path is a C string, `status` is live and of the kernel's layout, which is all it writes.
+        let done = unsafe {
+            libc::statx(from.as_raw_fd(), path.as_ptr(), flags.cast_signed(), wanted.0, status.as_mut_ptr())
+        };
+        if done != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: plain old data, zeroed before, filled by the kernel since.
+        Ok(Self(unsafe { status.assume_init() }))
+    }
+
+    /// The device it lives on, as `stat` has it.
+    pub fn device(&self) -> u64 {
+        libc::makedev(self.0.stx_dev_major, self.0.stx_dev_minor)
+    }
+
+    /// Its number there.
+    pub fn number(&self) -> u64 {
+        self.0.stx_ino
+    }
+
+    /// When it came to be: a number may be given again, both never. Zeros where the file system does not tell.
+    pub fn born(&self) -> (i64, u32) {
+        (self.0.stx_btime.tv_sec, self.0.stx_btime.tv_nsec)
+    }
+
+    /// Kind and permission bits.
+    pub fn mode(&self) -> u32 {
+        self.0.stx_mode.into()
+    }
+
+    /// User and group.
+    pub fn owner(&self) -> (u32, u32) {
+        (self.0.stx_uid, self.0.stx_gid)
+    }
+
+    /// Says that somebody else owns it.
+    pub fn set_owner(&mut self, user: u32, group: u32) {
+        (self.0.stx_uid, self.0.stx_gid) = (user, group);
+    }
+
+    /// The bytes of `struct statx`.
+    pub fn to_statx(&self) -> Vec<u8> {
+        bytes_of(&self.0)
+    }
+
+    /// The bytes of `struct stat`.
+    pub fn to_stat(&self) -> Vec<u8> {
+        let from = &self.0;
+        // SAFETY: plain old data, for which all zeros is a valid value.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        stat.st_dev = self.device();
+        stat.st_ino = from.stx_ino;
+        stat.st_nlink = from.stx_nlink.into();
+        stat.st_mode = from.stx_mode.into();
+        stat.st_uid = from.stx_uid;
+        stat.st_gid = from.stx_gid;
+        stat.st_rdev = libc::makedev(from.stx_rdev_major, from.stx_rdev_minor);
+        stat.st_size = from.stx_size.cast_signed();
+        stat.st_blksize = from.stx_blksize.into();
+        stat.st_blocks = from.stx_blocks.cast_signed();
+        (stat.st_atime, stat.st_atime_nsec) = (from.stx_atime.tv_sec, from.stx_atime.tv_nsec.into());
+        (stat.st_mtime, stat.st_mtime_nsec) = (from.stx_mtime.tv_sec, from.stx_mtime.tv_nsec.into());
+        (stat.st_ctime, stat.st_ctime_nsec) = (from.stx_ctime.tv_sec, from.stx_ctime.tv_nsec.into());
+        bytes_of(&stat)
+    }
+}
+
+/// The kernel's structures: plain numbers, their gaps spelled out as fields.
+trait Plain: Copy {}
+impl Plain for libc::stat {}
+impl Plain for libc::statx {}
+
+fn bytes_of<T: Plain>(value: &T) -> Vec<u8> {
+    // SAFETY: `value` is live for its whole size, and was zeroed before it was filled.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn attributes_are_those_of_stat() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir().unwrap();
+        let open = std::fs::File::open(directory.path()).unwrap();
+        let status =
+            Status::of(open.as_fd(), c"", libc::AT_EMPTY_PATH.cast_unsigned(), Wanted::BORN).unwrap();
+        let known = open.metadata().unwrap();
+        assert_eq!(status.device(), known.dev());
+        assert_eq!((status.number(), status.mode()), (known.ino(), known.mode()));
+        let stat = rustix::fs::fstat(&open).unwrap();
+        let mut bytes = status.to_stat();
+        assert_eq!(bytes.len(), size_of_val(&stat));
+        assert_eq!(bytes[..8], known.dev().to_ne_bytes());
+        bytes.truncate(16);
+        assert_eq!(bytes[8..], known.ino().to_ne_bytes());
+    }
+}
