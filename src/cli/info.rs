@@ -79,10 +79,6 @@ fn rootfs(wanted: RootfsChoice, drivers: &[Probed]) -> Value {
     let rows = drivers.iter().filter_map(|(driver, works)| match works {
         Err(why) => Some(passed_over(name(*driver), why)),
         Ok(()) if !fits(*driver) => Some(passed_over(name(*driver), "another was asked for with --rootfs")),
-        Ok(()) if taken == Some(RootfsChoice::Fuse) && *driver == RootfsChoice::Kernel => Some(passed_over(
-            name(*driver),
-            "one id is mapped, and a file of its overlay could have no other owner",
-        )),
         Ok(()) => None,
     });
     json!({ "driver": taken.map(name), "passedOver": rows.collect::<Vec<_>>() })

@@ -22,6 +22,7 @@ mod freeze;
 mod kernel;
 mod mounted;
 mod overlay;
+mod ownership;
 mod plain;
 mod served;
 mod server;
@@ -34,12 +35,17 @@ mod time;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::layer::Written;
 
+pub use ownership::{Creators, Ids, Inode, Owner, Ownership};
 pub use served::Requests;
 pub use server::Server;
 pub use stack::{Follow, Node, Resolved, Stack};
+
+/// The number of an error that a system call fails with.
+type Errno = rustix::io::Errno;
 
 /// What goes wrong with a root file system.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,14 @@ pub enum Error {
         size: u64,
         /// The longest file that is taken, in bytes.
         limit: u64,
+    },
+    /// One id is mapped, and this driver's files belong to whom the kernel says.
+    #[error(
+        "one id is mapped, and a file of the {driver:?} driver could have no other owner: take --rootfs fuse"
+    )]
+    NoOwners {
+        /// The driver.
+        driver: Driver,
     },
     /// More of something than node ids can name.
     #[error("more than {limit} {what}")]
@@ -151,6 +165,10 @@ impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
 pub trait Root: Send {
     /// Where it is mounted.
     fn path(&self) -> &Path;
+    /// The owners it records, if it was prepared to and can.
+    fn ownership(&self) -> Option<Arc<dyn Ownership>> {
+        None
+    }
     /// Unmounts and writes what changed since `prepare` into `tar` (from its start), removing the data under `live`.
     ///
     /// `ignore`: paths (relative to the root, with their would-be-created parents) made for the step itself (mount

@@ -13,7 +13,7 @@ use super::kernel::KernelRoot;
 use super::mounted::Mounted;
 use super::plain::PlainRoot;
 use super::served::{Fuse, Lower, Requests, Side, Tree};
-use super::{Driver, Error, Named as _, Root, Stack, overlay};
+use super::{Driver, Error, Ids, Named as _, Root, Stack, overlay};
 use crate::fuse::{LARGEST, Session};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
@@ -39,14 +39,23 @@ impl Server {
     }
 
     /// A writable root over `stack`. `live`: an empty directory on the store's file system for what is written.
-    pub fn prepare(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Box<dyn Root>, Error> {
+    pub fn prepare(
+        &self,
+        stack: Stack,
+        driver: Driver,
+        live: &Path,
+        ids: Ids,
+    ) -> Result<Box<dyn Root>, Error> {
         let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         match driver {
             Driver::Kernel => {
+                if matches!(ids, Ids::Recorded(_)) {
+                    return Err(Error::NoOwners { driver });
+                }
                 let lowers = self.served()?.lowers(&stack)?;
                 Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live)?))
             }
-            Driver::Fuse => overlay::mount(stack, &at, live),
+            Driver::Fuse => overlay::mount(stack, &at, live, ids),
             Driver::Plain => Ok(Box::new(PlainRoot::materialise(stack, live)?)),
         }
     }

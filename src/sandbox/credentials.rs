@@ -1,6 +1,9 @@
 //! Who the command is and what it may do.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use rbuild_userns::caps::{self, Capabilities, Groups};
+use rbuild_userns::seccomp::notify::Handover;
 use rbuild_userns::seccomp::{Action, Filter};
 use rbuild_userns::{process, spawn};
 
@@ -12,13 +15,7 @@ use crate::runtime::{ProcessSpec, Seccomp, Security};
 /// who still has `CAP_SYS_ADMIN`, the bounding set is lowered by `CAP_SETPCAP`, and the user comes last but one, because
 /// with it everything goes that is not kept.
 pub(super) fn assume(process: &ProcessSpec, security: &Security, groups: Groups) -> Result<(), Error> {
-    let capabilities = Capabilities::parse(&security.capabilities)?;
-    if security.no_new_privileges {
-        caps::forbid_new_privileges()?;
-    }
-    if let Some(filter) = filter(security, &capabilities)? {
-        filter.install()?;
-    }
+    let capabilities = restrict(security)?;
     capabilities.bound()?;
     spawn::own_outputs(process.uid, process.gid)?;
     caps::become_user(process.uid, process.gid, &process.groups, groups)?;
@@ -26,6 +23,33 @@ pub(super) fn assume(process: &ProcessSpec, security: &Security, groups: Groups)
     // the kernel forgot it when the user changed
     process::die_with_parent()?;
     Ok(())
+}
+
+/// The same where one id is mapped: to the kernel the command stays root, and who it is otherwise gets recorded. From
+/// here on the calls about it arrive at the listener, which `hand_over` passes on. What the profile refuses, stays refused:
+/// to the kernel that answer is the stricter one.
+pub(super) fn assume_recorded(
+    security: &Security,
+    hand_over: &dyn Fn(BorrowedFd<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let listener = Handover::new()?.install().map_err(Error::NotRecorded)?;
+    hand_over(listener.as_fd())?;
+    drop(listener);
+    let capabilities = restrict(security)?;
+    capabilities.bound()?;
+    Ok(capabilities.assume()?)
+}
+
+/// Installs the filter. Returns the capabilities that are left.
+fn restrict(security: &Security) -> Result<Capabilities, Error> {
+    let capabilities = Capabilities::parse(&security.capabilities)?;
+    if security.no_new_privileges {
+        caps::forbid_new_privileges()?;
+    }
+    if let Some(filter) = filter(security, &capabilities)? {
+        filter.install()?;
+    }
+    Ok(capabilities)
 }
 
 /// What is still to be done under the filter until the command runs.

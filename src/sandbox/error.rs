@@ -12,6 +12,11 @@ pub enum Error {
     /// The connection to another process of the sandbox.
     #[error(transparent)]
     Connection(#[from] crate::runtime::Error),
+    /// The filter that hands calls over could not be installed.
+    #[error(
+        "one id is mapped, and recording the others needs a seccomp listener (Linux 5.0, and none around rbuild itself): map a range of ids, see rbuild info"
+    )]
+    NotRecorded(#[source] rbuild_userns::Error),
     /// A file could not be read or written.
     #[error("{verb} {path:?}")]
     File {

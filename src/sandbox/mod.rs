@@ -8,7 +8,7 @@
 //!  └ init       the first process of a new pid namespace: takes connections from the coordinator. When the
 //!     │         coordinator is gone, it kills all, empties the live directories and ends: the namespaces
 //!     │         take every mount with them
-//!     ├ server      mounts, freezes and discards roots; the only one with threads
+//!     ├ server      mounts, freezes and discards roots, and answers for recorded owners; the only one with threads
 //!     └ supervisor  one per connection: asks the server for a root, starts
 //!        └ step     the command, as the first process of namespaces of its own
 //! ```
@@ -43,6 +43,8 @@ mod birth;
 mod credentials;
 mod error;
 mod exec;
+mod held;
+mod identity;
 mod init;
 mod label;
 mod netfiles;

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::held::{Fault, First, Held, Owners};
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
-use crate::rootfs::{self, Driver, Root, Stack};
+use crate::rootfs::{self, Driver, Ids, Stack};
 use crate::runtime::wire::{Channel, Summary, in_words};
 use crate::runtime::{LayerFiles, RootfsChoice};
 
@@ -23,6 +24,8 @@ use crate::runtime::{LayerFiles, RootfsChoice};
 pub(super) enum Ask {
     /// Mount a root.
     Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, live: PathBuf },
+    /// Answer the system calls that come in at the descriptor that comes along.
+    Record { first: First },
     /// Unmount it and write what changed into the descriptor that comes along.
     Freeze { ignore: Vec<PathBuf> },
     /// Unmount it and forget it.
@@ -35,8 +38,10 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// It is mounted here.
-    Prepared(PathBuf),
+    /// It is mounted here, and this is who tells whose its files are.
+    Prepared(PathBuf, Owners),
+    /// They are answered.
+    Recording,
     /// The layer; its index comes along.
     Frozen(Summary),
     /// It is gone.
@@ -88,20 +93,27 @@ enum Refusal {
     #[error("open layer {diff_id}")]
     Layer { diff_id: DiffId, source: layer::Error },
     #[error("root file system driver {driver:?}")]
-    Driver { driver: Driver, source: rootfs::Error },
+    Driver { driver: Driver, source: Fault },
     #[error("{0}")]
     Every(String),
 }
 
 impl Server {
     fn serve(&self, connection: &Channel) -> Result<(), Error> {
-        let mut root: Option<Box<dyn Root>> = None;
+        let mut root: Option<Held> = None;
         while let Some((ask, descriptors)) = connection.receive_any::<Ask>()? {
             let mut index = None;
             let answer = match ask {
                 Ask::Prepare { stack, rootfs, live } => match self.prepare(&stack, rootfs, &live) {
-                    Ok(prepared) => Answer::Prepared(root.insert(prepared).path().to_path_buf()),
+                    Ok(prepared) => {
+                        let root = root.insert(prepared);
+                        Answer::Prepared(root.path().to_path_buf(), root.owners())
+                    }
                     Err(refusal) => Answer::Refused(in_words(&refusal)),
+                },
+                Ask::Record { first } => match record(root.as_mut(), descriptors, &first) {
+                    Ok(()) => Answer::Recording,
+                    Err(error) => Answer::Refused(in_words(&error)),
                 },
                 Ask::Freeze { ignore } => match freeze(root.take(), descriptors, &ignore) {
                     Ok(written) => {
@@ -111,7 +123,7 @@ impl Server {
                     }
                     Err(refusal) => Answer::Refused(refusal),
                 },
-                Ask::Discard => match root.take().map_or(Ok(()), Root::discard) {
+                Ask::Discard => match root.take().map_or(Ok(()), Held::discard) {
                     Ok(()) => Answer::Discarded,
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
@@ -121,15 +133,10 @@ impl Server {
             connection.send(&answer, &with)?;
         }
         // the supervisor is gone without a word
-        root.map_or(Ok(()), Root::discard).map_err(|error| Error::Refused(in_words(&error)))
+        root.map_or(Ok(()), Held::discard).map_err(|error| Error::Refused(in_words(&error)))
     }
 
-    fn prepare(
-        &self,
-        stack: &[LayerFiles],
-        choice: RootfsChoice,
-        live: &Path,
-    ) -> Result<Box<dyn Root>, Refusal> {
+    fn prepare(&self, stack: &[LayerFiles], choice: RootfsChoice, live: &Path) -> Result<Held, Refusal> {
         let stack = self.stack(stack)?;
         let drivers = match (choice, *lock(&self.taken)) {
             (RootfsChoice::Kernel, _) => vec![Driver::Kernel],
@@ -159,8 +166,9 @@ impl Server {
         }
     }
 
-    fn mount(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Box<dyn Root>, Refusal> {
-        self.rootfs.prepare(stack, driver, live).map_err(|source| Refusal::Driver { driver, source })
+    fn mount(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Held, Refusal> {
+        let prepare = |ids: Ids| self.rootfs.prepare(stack, driver, live, ids);
+        Held::mount(owners(), prepare).map_err(|source| Refusal::Driver { driver, source: source.into() })
     }
 
     fn stack(&self, files: &[LayerFiles]) -> Result<Stack, Refusal> {
@@ -195,25 +203,32 @@ impl Server {
     }
 }
 
-fn freeze(
-    root: Option<Box<dyn Root>>,
-    mut descriptors: Vec<OwnedFd>,
-    ignore: &[PathBuf],
-) -> Result<Written, String> {
+fn freeze(root: Option<Held>, mut descriptors: Vec<OwnedFd>, ignore: &[PathBuf]) -> Result<Written, String> {
     let (Some(root), Some(tar)) = (root, descriptors.pop()) else {
         return Err("a freeze needs a mounted root and a tar".to_owned());
     };
     root.freeze(File::from(tar), ignore).map_err(|error| in_words(&error))
 }
 
+fn record(root: Option<&mut Held>, mut descriptors: Vec<OwnedFd>, first: &First) -> Result<(), Error> {
+    let (Some(root), Some(listener)) = (root, descriptors.pop()) else {
+        return Err(Error::Refused("a record needs a mounted root and a listener".to_owned()));
+    };
+    root.record(listener, first)
+}
+
 /// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, only our
 /// own can record any other owner.
 fn by_preference() -> [Driver; 3] {
-    if one_id_is_mapped() {
-        [Driver::Fuse, Driver::Kernel, Driver::Plain]
-    } else {
-        [Driver::Kernel, Driver::Fuse, Driver::Plain]
+    match owners() {
+        Owners::Recorded => [Driver::Fuse, Driver::Kernel, Driver::Plain],
+        Owners::Mapped => [Driver::Kernel, Driver::Fuse, Driver::Plain],
     }
+}
+
+/// With one mapped id the kernel knows no other owner.
+fn owners() -> Owners {
+    if one_id_is_mapped() { Owners::Recorded } else { Owners::Mapped }
 }
 
 fn one_id_is_mapped() -> bool {

@@ -1,6 +1,6 @@
 //! A step: from a copy of the supervisor to the command, inside namespaces and a root of its own.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::caps::Groups;
@@ -9,6 +9,7 @@ use rbuild_userns::process::{self, Child};
 use rbuild_userns::spawn;
 use serde::{Deserialize, Serialize};
 
+use super::held::Owners;
 use super::root::StepRoot;
 use super::target::Stub;
 use super::{BROKEN, Error, credentials, exec, label, netfiles, system};
@@ -27,29 +28,33 @@ pub(super) struct Outputs {
 enum News {
     /// The root is complete. These paths were made in it for the sake of mounts.
     Complete(Vec<PathBuf>),
+    /// Some system calls are handed over: where they arrive comes along. Until they are answered the step waits.
+    Listening,
     /// There will be no command.
     Failed(String),
 }
 
 /// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with the paths
-/// made in the root for the sake of mounts.
+/// made in the root for the sake of mounts. `record` has the calls answered that the step hands over.
 pub(super) fn start(
     job: &Job,
-    root: &Path,
+    (root, owners): (&Path, Owners),
     files: &Path,
     outputs: Outputs,
+    record: &dyn Fn(OwnedFd) -> Result<(), Error>,
 ) -> Result<(Child, Vec<PathBuf>), Error> {
     netfiles::write(files, &job.confinement.names)?;
     let (news, theirs) = Channel::pair()?;
     // from here on the next child is the first process of a new pid namespace
     unshare(&[Namespace::Pid])?;
-    let step = process::fork(|| become_command(job, root, files, &outputs, &theirs))?;
+    let step = process::fork(|| become_command(job, (root, owners), files, &outputs, &theirs))?;
     drop((theirs, outputs));
     let mut stubs = Vec::new();
     // the connection ends when the command is executed
-    while let Some(one) = news.receive()? {
+    while let Some((one, descriptors)) = news.receive_any()? {
         match one {
             News::Complete(made) => stubs = made,
+            News::Listening => descriptors.into_iter().try_for_each(record)?,
             News::Failed(why) => {
                 step.wait()?;
                 return Err(Error::Refused(why));
@@ -60,7 +65,7 @@ pub(super) fn start(
 }
 
 /// In the child. Returns only if there will be no command, with its exit code.
-fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
+fn become_command(job: &Job, root: (&Path, Owners), files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
     match prepare(job, root, files, outputs, news) {
         Ok(()) => exec::command(&job.process),
         Err(error) => {
@@ -72,12 +77,25 @@ fn become_command(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news:
     }
 }
 
-fn prepare(job: &Job, root: &Path, files: &Path, outputs: &Outputs, news: &Channel) -> Result<(), Error> {
+fn prepare(
+    job: &Job,
+    (root, owners): (&Path, Owners),
+    files: &Path,
+    outputs: &Outputs,
+    news: &Channel,
+) -> Result<(), Error> {
     // asked of the sandbox's own /proc: inside the step's root a file of the image might answer
     let groups = Groups::of_this_namespace()?;
     let stubs = complete(job, root, files, outputs)?;
     news.send(&News::Complete(stubs), &[])?;
-    credentials::assume(&job.process, &job.confinement.security, groups)
+    let security = &job.confinement.security;
+    match owners {
+        Owners::Mapped => credentials::assume(&job.process, security, groups),
+        Owners::Recorded => {
+            let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
+            credentials::assume_recorded(security, &listening)
+        }
+    }
 }
 
 /// Makes the namespaces and the root, and enters them. Returns the paths made in the root.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild_userns::process::Ended;
 
+use super::held::{First, Owners};
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs};
 use super::stop::{Watched, until_end};
@@ -56,9 +57,9 @@ fn run_job(
 ) -> Result<Served, Error> {
     let [tar, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
         .map_err(|found| Error::Refused(format!("{} descriptors came with a job, not 3", found.len())))?;
-    let root = server.prepare(job)?;
+    let (root, owners) = server.prepare(job)?;
     let outputs = Outputs { stdout, stderr };
-    match step_ends(job, &root, outputs, connection) {
+    match step_ends(job, (&root, owners), outputs, connection, server) {
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
             let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
             let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
@@ -86,13 +87,14 @@ fn run_job(
 /// Runs the command to its end. The paths were made in the root for its sake.
 fn step_ends(
     job: &Job,
-    root: &Path,
+    root: (&Path, Owners),
     outputs: Outputs,
     connection: &Channel,
+    server: &Server<'_>,
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
     let files = Path::new(STEPS).join(std::process::id().to_string());
     std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
-    let (step, stubs) = step::start(job, root, &files, outputs)?;
+    let (step, stubs) = step::start(job, root, &files, outputs, &|listener| server.record(job, &listener))?;
     let watched = until_end(&step, connection)?;
     // what happens to the files on a failure above does not matter: they are a few bytes of the sandbox's own tmpfs
     sweep::remove(&files)?;
@@ -113,10 +115,25 @@ impl Server<'_> {
         Ok((answer, descriptors.pop()))
     }
 
-    fn prepare(&self, job: &Job) -> Result<PathBuf, Error> {
+    fn prepare(&self, job: &Job) -> Result<(PathBuf, Owners), Error> {
         let (stack, live) = (job.stack.clone(), job.live.clone());
         match self.ask(&Ask::Prepare { stack, rootfs: job.rootfs, live }, &[])?.0 {
-            Answer::Prepared(root) => Ok(root),
+            Answer::Prepared(root, owners) => Ok((root, owners)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Has the system calls of a step answered that come in at `listener`.
+    fn record(&self, job: &Job, listener: &OwnedFd) -> Result<(), Error> {
+        let (process, security) = (&job.process, &job.confinement.security);
+        let first = First {
+            uid: process.uid,
+            gid: process.gid,
+            groups: process.groups.clone(),
+            capabilities: security.capabilities.clone(),
+        };
+        match self.ask(&Ask::Record { first }, &[listener.as_fd()])?.0 {
+            Answer::Recording => Ok(()),
             other => Err(unexpected(other)),
         }
     }

@@ -63,7 +63,7 @@ fn start(world: &World) -> std::process::Child {
 
 #[test]
 fn kill_9_fifty_times() {
-    for driver in ["kernel", "fuse", "plain"] {
+    for driver in crate::lanes::drivers() {
         let world = World::with(&["--rootfs", driver]);
         world.busybox().file("f", vec![b'x'; 1 << 20]);
         let work = "mkdir /o; chown 33:33 /o 2>/dev/null; for i in 1 2 3 4 5 6 7 8 9; do echo $i > /o/$i; done; chmod 700 /o; sleep 0.05";

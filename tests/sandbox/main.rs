@@ -8,6 +8,7 @@ mod confined;
 mod end;
 mod escapes;
 mod harness;
+mod identity;
 mod process;
 mod root;
 
@@ -37,6 +38,10 @@ fn main() -> ExitCode {
             run: Box::new(move || bench::on(choice, test)),
         })
     };
-    let tests: Vec<Test> = DRIVERS.into_iter().flat_map(on_driver).collect();
+    let recorded = identity::TESTS.iter().map(|&(name, test)| Test {
+        name: format!("identity::{name}"),
+        run: Box::new(move || bench::on(RootfsChoice::Auto, test)),
+    });
+    let tests: Vec<Test> = DRIVERS.into_iter().flat_map(on_driver).chain(recorded).collect();
     harness::main(&arguments, &tests)
 }

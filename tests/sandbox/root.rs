@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild::layer::{Limits, TarReader};
 use rbuild::runtime::{Access, Exit, Mount, Network, RootfsChoice};
+use rbuild_userns::idmap::Mode;
 
 use crate::bench::Bench;
 
@@ -172,6 +173,8 @@ fn drivers_are_probed() {
     for driver in [RootfsChoice::Kernel, RootfsChoice::Fuse, RootfsChoice::Plain] {
         assert!(probed.iter().any(|(probed, _)| *probed == driver), "{driver:?} in {probed:?}");
     }
+    let first = if bench.sandbox.idmap() == Mode::Single { RootfsChoice::Fuse } else { RootfsChoice::Kernel };
+    assert_eq!(probed[0].0, first, "what is preferred comes first");
     assert!(probed.iter().any(|(_, outcome)| outcome.is_ok()), "{probed:?}");
     assert_eq!(fs::read_dir(&live).unwrap().count(), 0);
 }

@@ -7,6 +7,7 @@ use super::tree::{Data, Id, Inode, Kind, Tree};
 use super::{Errno, Overlay};
 pub use crate::fuse::{Attributes, FileType};
 use crate::layer::Timestamp;
+use crate::rootfs::Ids;
 
 /// What `SETATTR` asks for; `None` leaves it as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,9 +76,8 @@ impl Inode {
 impl Tree {
     /// The attributes of `id`, counting one more reference of the kernel's.
     pub fn referenced(&mut self, id: Id) -> Result<Attributes, Errno> {
-        let inode = self.inode_mut(id)?;
-        inode.lookups += 1;
-        Ok(inode.attributes(id))
+        self.inode_mut(id)?.lookups += 1;
+        self.shown(id)
     }
 }
 
@@ -103,7 +103,7 @@ impl Overlay {
     }
 
     pub fn attributes(&self, id: Id) -> Result<Attributes, Errno> {
-        Ok(self.tree().inode(id)?.attributes(id))
+        self.tree().shown(id)
     }
 
     pub fn set_attributes(&self, id: Id, changes: &Changes) -> Result<Attributes, Errno> {
@@ -116,12 +116,14 @@ impl Overlay {
             tree.change_mode(id, mode)?;
         }
         let inode = tree.inode_mut(id)?;
-        inode.uid = changes.uid.unwrap_or(inode.uid);
-        inode.gid = changes.gid.unwrap_or(inode.gid);
+        if let Ids::Mapped = self.ids {
+            inode.uid = changes.uid.unwrap_or(inode.uid);
+            inode.gid = changes.gid.unwrap_or(inode.gid);
+        }
         inode.atime = changes.atime.unwrap_or(inode.atime);
         inode.mtime = changes.mtime.unwrap_or(inode.mtime);
         inode.ctime = changes.ctime.unwrap_or_else(now);
-        Ok(inode.attributes(id))
+        tree.shown(id)
     }
 
     pub fn read_link(&self, id: Id) -> Result<Box<[u8]>, Errno> {

@@ -4,14 +4,8 @@ use super::attributes::{Attributes, now};
 use super::tree::{Data, Directory, Id, Inode, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::layer::Xattrs;
+use crate::rootfs::Owner;
 use crate::rootfs::acl::{self, Acl};
-
-/// Who creates, as the kernel tells it: ids inside the mount's user namespace.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner {
-    pub uid: u32,
-    pub gid: u32,
-}
 
 /// Permission bits as `open`, `mkdir` or `mknod` was given them, and the caller's umask, which a default ACL of the
 /// directory overrides. Where the kernel took the umask off already, it is 0 here.

@@ -28,14 +28,14 @@ impl Overlay {
         let parent = tree.directory(id)?.parent;
         for (cookie, name, id) in [(1, &b"."[..], id), (2, b"..", parent)] {
             // A removed directory's parent may be gone itself; any directory does as its `..`.
-            let attributes = tree.inode(id).or_else(|_| tree.inode(super::tree::ROOT))?.attributes(id);
+            let attributes = tree.shown(id).or_else(|_| tree.shown(super::tree::ROOT))?;
             if cookie > after && take(&Listed { name, cookie, attributes }) == Taken::Full {
                 return Ok(());
             }
         }
         let mut shown = Vec::new();
         for (cookie, name, child) in tree.directory(id)?.entries_after(after) {
-            let attributes = tree.inode(child)?.attributes(child);
+            let attributes = tree.shown(child)?;
             if take(&Listed { name, cookie, attributes }) == Taken::Full {
                 break;
             }

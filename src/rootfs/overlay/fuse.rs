@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, RenameFlags};
 
 use super::attributes::{Attributes, Changes, FileType, now};
-use super::create::{Modes, New, Owner};
+use super::create::{Modes, New};
 use super::rename::{Source, Target};
 use super::space::Seek;
 use super::xattr::Setting;
@@ -15,6 +15,7 @@ use crate::fuse::{
     Statistics,
 };
 use crate::layer::Timestamp;
+use crate::rootfs::Owner;
 
 pub struct Adapter {
     overlay: Arc<Overlay>,
@@ -23,6 +24,10 @@ pub struct Adapter {
 impl Adapter {
     pub fn new(overlay: Arc<Overlay>) -> Self {
         Self { overlay }
+    }
+
+    fn owner(&self, caller: Caller) -> Owner {
+        self.overlay.creator(caller.pid, Owner { uid: caller.uid, gid: caller.gid })
     }
 }
 
@@ -74,7 +79,7 @@ impl Filesystem for Adapter {
 
     fn symlink(&self, caller: Caller, at: Place<'_>, target: &[u8]) -> Result<Attributes, Errno> {
         let modes = Modes { mode: 0o777, umask: 0 };
-        self.overlay.create(at.parent, at.name, New::Symlink(target), modes, owner(caller))
+        self.overlay.create(at.parent, at.name, New::Symlink(target), modes, self.owner(caller))
     }
 
     fn make(
@@ -95,7 +100,7 @@ impl Filesystem for Adapter {
             FileType::File => New::File,
             FileType::Symlink => return Err(Errno::INVAL),
         };
-        self.overlay.create(at.parent, at.name, new, Modes { mode, umask }, owner(caller))
+        self.overlay.create(at.parent, at.name, new, Modes { mode, umask }, self.owner(caller))
     }
 
     fn temporary(
@@ -106,7 +111,7 @@ impl Filesystem for Adapter {
         umask: u32,
         _: u32,
     ) -> Result<(Attributes, Opened), Errno> {
-        let made = self.overlay.create_unnamed(parent, Modes { mode, umask }, owner(caller))?;
+        let made = self.overlay.create_unnamed(parent, Modes { mode, umask }, self.owner(caller))?;
         Ok((made, Opened::KEEP_CACHE))
     }
 
@@ -121,7 +126,7 @@ impl Filesystem for Adapter {
     fn rename(&self, from: Place<'_>, to: Place<'_>, flags: u32, caller: Caller) -> Result<(), Errno> {
         let flags = RenameFlags::from_bits_retain(flags);
         let source = if flags.contains(RenameFlags::WHITEOUT) {
-            Source::Whiteout(owner(caller))
+            Source::Whiteout(self.owner(caller))
         } else {
             Source::Nothing
         };
@@ -227,10 +232,6 @@ impl Filesystem for Adapter {
     fn copy_range(&self, from: (u64, u64), to: (u64, u64), count: u64) -> Result<u64, Errno> {
         self.overlay.copy_between(from, to, count)
     }
-}
-
-fn owner(caller: Caller) -> Owner {
-    Owner { uid: caller.uid, gid: caller.gid }
 }
 
 fn timestamp(time: SetTime) -> Timestamp {

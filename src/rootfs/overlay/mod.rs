@@ -35,6 +35,7 @@ mod directory;
 mod freeze;
 mod fuse;
 mod plan;
+mod recorded;
 mod remove;
 mod rename;
 mod session;
@@ -48,37 +49,38 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{Error, Named, Root, Stack};
+use super::{Errno, Error, Ids, Named, Ownership, Root, Stack};
 use crate::layer::Written;
 use backing::Backing;
+use recorded::Recorded;
 use session::Session;
 use tree::Tree;
-
-/// What every operation answers with: the number the caller's system call fails with.
-type Errno = rustix::io::Errno;
 
 /// Mounts a writable root over `stack` at `at`, which is made for it and goes with it. `live`: an empty directory for file data.
 ///
 /// Needs the right to mount in this mount namespace (root of its user namespace) and `/dev/fuse` opened inside it.
-pub fn mount(stack: Stack, at: &Path, live: &Path) -> Result<Box<dyn Root>, Error> {
-    let overlay = Arc::new(Overlay::new(stack, live));
+pub fn mount(stack: Stack, at: &Path, live: &Path, ids: Ids) -> Result<Box<dyn Root>, Error> {
+    let overlay = Arc::new(Overlay::new(stack, live, ids));
     let session = Session::mount(Arc::clone(&overlay), at)?;
-    Ok(Box::new(Mounted { overlay, session }))
+    let device = rustix::fs::stat(at).named("stat", at)?.st_dev;
+    Ok(Box::new(Mounted { overlay, session, device }))
 }
 
 /// The merged, writable tree: what the server's threads share.
 struct Overlay {
     stack: Stack,
+    ids: Ids,
     tree: RwLock<Tree>,
     copying: Mutex<()>,
     backing: Backing,
 }
 
 impl Overlay {
-    fn new(stack: Stack, live: &Path) -> Self {
+    fn new(stack: Stack, live: &Path, ids: Ids) -> Self {
         Self {
-            tree: RwLock::new(Tree::new(stack.clone())),
+            tree: RwLock::new(Tree::new(stack.clone(), ids.clone())),
             stack,
+            ids,
             copying: Mutex::new(()),
             backing: Backing::new(live.to_owned()),
         }
@@ -107,11 +109,17 @@ impl Overlay {
 struct Mounted {
     overlay: Arc<Overlay>,
     session: Session,
+    device: u64,
 }
 
 impl Root for Mounted {
     fn path(&self) -> &Path {
         self.session.path()
+    }
+
+    fn ownership(&self) -> Option<Arc<dyn Ownership>> {
+        let Ids::Recorded(_) = self.overlay.ids else { return None };
+        Some(Arc::new(Recorded { overlay: Arc::clone(&self.overlay), device: self.device }))
     }
 
     fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {

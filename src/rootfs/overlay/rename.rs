@@ -2,10 +2,11 @@
 //! stack, so there is no `EXDEV`, and only the freeze spells out its content.
 
 use super::attributes::now;
-use super::create::{Modes, New, Owner};
+use super::create::{Modes, New};
 use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::fuse::Place;
+use crate::rootfs::Owner;
 
 /// What may happen to the target (`renameat2`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

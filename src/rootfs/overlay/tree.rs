@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Errno;
 use crate::layer::{Ino, Timestamp, Xattrs};
 use crate::rootfs::stack::Links;
-use crate::rootfs::{Node, Stack};
+use crate::rootfs::{Ids, Node, Stack};
 
 /// An inode's number, as `stat` shows it; never given twice.
 pub type Id = u64;
@@ -146,6 +146,7 @@ impl Directory {
 /// All inodes. Methods that may have to read the stack take `&mut self`.
 pub struct Tree {
     pub(super) stack: Stack,
+    pub(super) ids: Ids,
     inodes: HashMap<Id, Inode>,
     next: Id,
     /// How many names the stack's files have; counted when the first file is asked for.
@@ -159,7 +160,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    pub fn new(stack: Stack) -> Self {
+    pub fn new(stack: Stack, ids: Ids) -> Self {
         let mut tree = Self {
             inodes: HashMap::new(),
             next: ROOT,
@@ -168,6 +169,7 @@ impl Tree {
             memory: 0,
             lost: None,
             stack,
+            ids,
         };
         let root = tree.stack.root();
         tree.adopt(root, ROOT);

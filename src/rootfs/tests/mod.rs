@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::testing::read_back;
-use super::{Driver, Error, Root, Server, Stack};
+use super::{Driver, Error, Ids, Root, Server, Stack};
 use crate::layer::Layer;
 
 const DRIVERS: [Driver; 3] = [Driver::Kernel, Driver::Fuse, Driver::Plain];
@@ -67,7 +67,7 @@ impl House {
     /// A root over `stack` and its directory in `live`, which is made for it.
     fn prepare(&self, driver: Driver, stack: &Stack) -> (Box<dyn Root>, PathBuf) {
         let live = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
-        (self.server.prepare(stack.clone(), driver, &live).unwrap(), live)
+        (self.server.prepare(stack.clone(), driver, &live, Ids::Mapped).unwrap(), live)
     }
 
     /// Runs `script` in a root over `stack`; returns what it said and the layer it left.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::layer::{Content, Layer, LayerWriter, Metadata, Timestamp, Written};
-use crate::rootfs::{Root, Stack};
+use crate::rootfs::{Ids, Root, Stack};
 use dump::Row;
 
 /// The time of everything in a layer made by [`Scratch::layer`].
@@ -89,7 +89,7 @@ impl Scratch {
     }
 
     fn mount(&self, stack: &Stack) -> Box<dyn Root> {
-        super::mount(stack.clone(), &self.path("mnt"), &self.make("live")).unwrap()
+        super::mount(stack.clone(), &self.path("mnt"), &self.make("live"), Ids::Mapped).unwrap()
     }
 
     fn freeze(&self, root: Box<dyn Root>, ignore: &[&str]) -> Arc<Layer> {

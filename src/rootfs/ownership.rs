@@ -1,0 +1,72 @@
+//! Owners that a layer tells and the kernel of this machine cannot: where one id is mapped, every file shows as root's.
+//!
+//! A root that keeps them in a table of its own offers [`Ownership`]: whoever answers the step's system calls looks an
+//! inode up there and changes it there. Who makes a new inode is asked the other way, of [`Creators`].
+
+use std::sync::Arc;
+
+use super::Errno;
+
+/// A user and a group, as a layer has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// Whose word on owners counts.
+#[derive(Clone)]
+pub enum Ids {
+    /// The kernel's: it has all ids of the layers.
+    Mapped,
+    /// The table's. The kernel is shown root as everybody's owner, whatever it asks to change.
+    Recorded(Arc<dyn Creators>),
+}
+
+/// Knows in whose name processes make files.
+pub trait Creators: Send + Sync {
+    /// The owner of what this thread makes. The number is that of the server's own pid namespace.
+    fn owner(&self, thread: u32) -> Owner;
+}
+
+/// An inode as `statx` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Inode {
+    /// `st_dev`
+    pub device: u64,
+    /// `st_ino`
+    pub number: u64,
+    /// Seconds and nanoseconds: tells two inodes apart that had the same number one after the other. Zeros where the file
+    /// system does not tell, and where [`Ownership::goes_by_birth`] says that it does not matter.
+    pub born: (i64, u32),
+}
+
+/// The owners that a root records. Only inodes of [`Ownership::device`] are asked for.
+pub trait Ownership: Send + Sync {
+    /// The `st_dev` of its inodes.
+    fn device(&self) -> u64;
+
+    /// Whether one number may be given to one inode after another.
+    fn goes_by_birth(&self) -> bool;
+
+    /// `None`: it is as the kernel shows it.
+    fn owner(&self, inode: &Inode) -> Option<Owner>;
+
+    /// Whether it has file capabilities, which a new owner takes away.
+    fn has_capabilities(&self, inode: &Inode) -> bool;
+
+    /// Records a new owner. Setuid bits and capabilities are the caller's business.
+    fn set_owner(&self, inode: &Inode, owner: Owner) -> Result<(), Errno>;
+
+    /// Makes a device node. `mode`: kind and permission bits, and the umask; `device` in the kernel's 32-bit encoding.
+    fn make_device(
+        &self,
+        directory: &Inode,
+        name: &[u8],
+        mode: (u32, u32),
+        device: u32,
+        owner: Owner,
+    ) -> Result<(), Errno>;
+}

@@ -1,0 +1,195 @@
+//! Calls about files: what they are, whom they belong to, new devices.
+
+use rbuild_userns::caller;
+use rbuild_userns::seccomp::notify::Answer;
+use rbuild_userns::seccomp::notify::call::{Address, File, Form};
+use rbuild_userns::status::{Status, Wanted};
+use rustix::fs::{FileType, Gid, Mode, Uid};
+
+use super::Errno;
+use super::capabilities::CHOWN;
+use super::clerk::Desk;
+use super::people::Identity;
+use super::view::{Place, field};
+use crate::rootfs::{Inode, Owner};
+
+/// Setuid and setgid.
+const PRIVILEGED: u32 = 0o6000;
+
+impl Desk {
+    pub(super) fn status(
+        &mut self,
+        thread: i32,
+        file: File,
+        into: Address,
+        form: Form,
+        still_waits: &dyn Fn() -> bool,
+    ) -> Answer {
+        let wanted = match form {
+            Form::Stat => Wanted::BASIC,
+            Form::Statx(mask) => Wanted::BASIC.and(mask),
+        };
+        let Some(place) = self.view.place(thread, file) else { return Answer::Go };
+        let Some(mut status) = self.view.status(&place, wanted) else { return Answer::Go };
+        let Some(owner) = self.owner(&place, &status) else { return Answer::Go };
+        if (owner.uid, owner.gid) == status.owner() || !still_waits() {
+            return Answer::Go;
+        }
+        status.set_owner(owner.uid, owner.gid);
+        let bytes = match form {
+            Form::Stat => status.to_stat(),
+            Form::Statx(_) => status.to_statx(),
+        };
+        match caller::write(thread, into, &bytes) {
+            Ok(()) => Answer::Value(0),
+            // the kernel finds the same fault
+            Err(_) => Answer::Go,
+        }
+    }
+
+    /// The recorded owner of what is at a place, or who the kernel says if nobody recorded any.
+    pub(super) fn owner(&self, place: &Place, status: &Status) -> Option<Owner> {
+        let (uid, gid) = status.owner();
+        let as_shown = Owner { uid, gid };
+        if status.device() == self.owners.device() {
+            return Some(self.owners.owner(&self.inode(place, status)?).unwrap_or(as_shown));
+        }
+        if self.elsewhere.is_empty() {
+            return Some(as_shown);
+        }
+        let inode = self.inode(place, status)?;
+        Some(self.elsewhere.get(&inode).copied().unwrap_or(as_shown))
+    }
+
+    /// Asks for the time of birth where it matters: FUSE would send a message for it.
+    fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
+        let is_roots = status.device() == self.owners.device();
+        let is_named_by_number = is_roots && !self.owners.goes_by_birth();
+        let born = if is_named_by_number { (0, 0) } else { self.view.status(place, Wanted::BORN)?.born() };
+        Some(Inode { device: status.device(), number: status.number(), born })
+    }
+
+    pub(super) fn change_owner(
+        &mut self,
+        thread: i32,
+        file: File,
+        user: Option<u32>,
+        group: Option<u32>,
+    ) -> Result<Answer, Errno> {
+        let Some(place) = self.view.place(thread, file) else { return Ok(Answer::Go) };
+        let Some(status) = self.view.status(&place, Wanted::BASIC) else { return Ok(Answer::Go) };
+        // what is not the invoking user's is the kernel's to judge
+        if status.owner().0 != 0 {
+            return Ok(Answer::Go);
+        }
+        let Some((inode, before)) = self.inode(&place, &status).zip(self.owner(&place, &status)) else {
+            return Ok(Answer::Go);
+        };
+        let after = Owner { uid: user.unwrap_or(before.uid), gid: group.unwrap_or(before.gid) };
+        let changes_nothing = user.is_none() && group.is_none();
+        if !changes_nothing && !self.people.of(thread).may_give(before, after) {
+            return Err(Errno::PERM);
+        }
+        let is_roots = inode.device == self.owners.device();
+        if FileType::from_raw_mode(status.mode()) != FileType::Directory
+            && (status.mode() & PRIVILEGED != 0 || (is_roots && self.owners.has_capabilities(&inode)))
+        {
+            // the kernel takes setuid bits and capabilities away, as it would for any new owner
+            let (root, roots) = (Some(Uid::ROOT), Some(Gid::ROOT));
+            rustix::fs::chownat(self.view.from(), &place.path, root, roots, place.at_flags())?;
+        }
+        if is_roots {
+            self.owners.set_owner(&inode, after)?;
+        } else {
+            self.elsewhere.insert(inode, after);
+        }
+        Ok(Answer::Value(0))
+    }
+
+    pub(super) fn make_device(
+        &mut self,
+        thread: i32,
+        file: File,
+        mode: u32,
+        device: u32,
+    ) -> Result<Answer, Errno> {
+        let Some(place) = self.view.place(thread, file) else { return Ok(Answer::Go) };
+        let path = place.path.to_bytes();
+        let split = path.iter().rposition(|&byte| byte == b'/').ok_or(Errno::INVAL)?;
+        let name = &path[split + 1..];
+        if matches!(name, b"" | b"." | b"..") || name.len() > 255 {
+            return Ok(Answer::Go);
+        }
+        let directory = if split == 0 { &b"/"[..] } else { &path[..split] };
+        let directory =
+            Place { path: std::ffi::CString::new(directory).map_err(|_| Errno::INVAL)?, flags: 0 };
+        let Some(above) = self.view.status(&directory, Wanted::BASIC) else { return Ok(Answer::Go) };
+        // a node of a tmpfs or volume would be the host's: the kernel refuses it
+        if above.device() != self.owners.device() {
+            return Ok(Answer::Go);
+        }
+        let identity = self.people.of(thread);
+        if identity.user.effective != 0 {
+            return Err(Errno::PERM);
+        }
+        let parent = self.inode(&directory, &above).ok_or(Errno::NOENT)?;
+        let umask = self.umask(thread).ok_or(Errno::SRCH)?;
+        let owner = Owner { uid: identity.user.file_system, gid: identity.group.file_system };
+        self.owners.make_device(&parent, name, (mode, umask), device, owner)?;
+        self.show(&place)?;
+        Ok(Answer::Value(0))
+    }
+
+    /// The kernel may remember that there is nothing of this name. Asked to make something there, it learns better.
+    fn show(&self, place: &Place) -> Result<(), Errno> {
+        let mode = Mode::from_raw_mode(0o600);
+        match rustix::fs::mknodat(self.view.from(), &place.path, FileType::RegularFile, mode, 0) {
+            Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(errno),
+            // renamed away in the meantime
+            Ok(()) => rustix::fs::unlinkat(self.view.from(), &place.path, rustix::fs::AtFlags::empty()),
+        }
+    }
+
+    fn umask(&self, thread: i32) -> Option<u32> {
+        let status = self.view.text(thread, "status")?;
+        u32::from_str_radix(field(&status, "Umask:")?, 8).ok()
+    }
+}
+
+impl Identity {
+    /// Whether it may make `after` the owner of what belongs to `before` (chown(2)).
+    fn may_give(&self, before: Owner, after: Owner) -> bool {
+        self.capabilities.has(CHOWN)
+            || (self.user.file_system == before.uid
+                && after.uid == before.uid
+                && (after.gid == before.gid || self.is_in(after.gid)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sets;
+    use super::*;
+
+    #[test]
+    fn files_are_given_away_by_root_alone() {
+        let root = Identity::new(0, 0, &[], Sets::full(CHOWN));
+        let user = Identity::new(7, 8, &[9], Sets::default());
+        let powerless = Identity::new(0, 0, &[], Sets::default());
+        let owner = |uid, gid| Owner { uid, gid };
+        let rows = [
+            ("root gives anything", &root, owner(0, 0), owner(7, 8), true),
+            ("root takes anything", &root, owner(7, 8), owner(0, 0), true),
+            ("a user gives nothing away", &user, owner(7, 8), owner(0, 8), false),
+            ("a user takes nothing", &user, owner(0, 0), owner(7, 8), false),
+            ("to a group of one's own", &user, owner(7, 8), owner(7, 9), true),
+            ("to another group", &user, owner(7, 8), owner(7, 10), false),
+            ("to whom it belongs already", &user, owner(7, 10), owner(7, 10), true),
+            ("root without the capability", &powerless, owner(0, 0), owner(7, 0), false),
+        ];
+        for (name, identity, before, after, want) in rows {
+            assert_eq!(identity.may_give(before, after), want, "{name}");
+        }
+    }
+}

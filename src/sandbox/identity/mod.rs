@@ -1,0 +1,46 @@
+//! Recorded identity: who a process is and whom a file belongs to, where the kernel has one id for all.
+//!
+//! With one mapped id the kernel refuses `chown`, `setuid`, `setgroups` and `mknod`. A step then runs under a seccomp
+//! filter that hands these calls over, and `stat` and `get*id` with them, so that a program sees what it set. A thread of
+//! the server answers:
+//!
+//! ```text
+//! step ── chown("/f", 33, 33) ──► clerk ── whose call? ──► people     identities, found by a mark on the process
+//!      ◄────────── 0 ───────────        ── which inode? ─► Ownership  owners, devices: rows of the root's own tree
+//! ```
+//!
+//! - **Processes.** An identity is a row; a process carries the row's number as a mark that its children inherit
+//!   ([`rbuild_userns::caller`]). So no fork has to be seen, no parent to be found, and an orphan stays who it was. The
+//!   threads of a process share one identity, as POSIX has it; a raw `setfsuid` of one thread is everybody's.
+//! - **Files** belong to whom the root's table says ([`crate::rootfs::Ownership`]). For a file of another mount (a tmpfs, a
+//!   volume) the clerk keeps a table of its own, which is forgotten with the step.
+//! - **Programs.** At `execve` setuid and setgid bits take effect by the recorded owner, unless `no_new_privs` is set or
+//!   the mount is `nosuid`.
+//! - **Rights.** Who may change which id or owner is judged by the kernel's rules, on recorded ids and capabilities. Who
+//!   may open which file is not: to the kernel every file is the one user's own, as under other fake roots.
+//!
+//! Nothing here guards the host: a call that is let through is judged by the kernel as ever, and the kernel knows nobody
+//! but the invoking user. What the image gets wrong by lying about itself, it gets wrong for itself.
+//!
+//! Not answered: calls made the way of 32-bit x86 and x32 (the kernel refuses them any other owner), and credentials that
+//! the kernel hands out itself (`SO_PEERCRED`, `/proc/PID/status`, the owner of `/proc/PID`).
+
+mod capabilities;
+mod clerk;
+mod execute;
+mod files;
+mod ids;
+mod people;
+mod processes;
+mod view;
+
+pub(super) use capabilities::Sets;
+pub(super) use clerk::Clerk;
+pub(super) use people::{Identity, People};
+
+type Errno = rustix::io::Errno;
+
+/// What the kernel would say, by its number.
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,452 @@
+"""What a program sees of owners and identities: one line a row, the same with one mapped id as with all of them."""
+
+import array, ctypes, errno, os, socket, stat, struct, subprocess, sys, threading
+
+libc = ctypes.CDLL(None, use_errno=True)
+W = "/tmp/w"
+AT_FDCWD, NOFOLLOW, EMPTY = -100, 0x100, 0x1000
+STATX, CAPGET, CAPSET, NEWFSTATAT, SETUID = 332, 125, 126, 262, 105
+
+
+def tried(call, *args, **named):
+    try:
+        said = call(*args, **named)
+        return "ok" if said is None else said
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def raw(number, *args):
+    done = libc.syscall(number, *args)
+    return errno.errorcode[ctypes.get_errno()] if done == -1 else done
+
+
+def own(path, **named):
+    found = os.stat(path, **named)
+    return f"{found.st_uid}:{found.st_gid}"
+
+
+def mode(path):
+    return oct(os.stat(path).st_mode & 0o7777)
+
+
+def statx(path, fd=AT_FDCWD, flags=0):
+    buffer = ctypes.create_string_buffer(256)
+    if raw(STATX, fd, path.encode(), flags, 0x7FF, buffer) != 0:
+        return errno.errorcode[ctypes.get_errno()]
+    return "%d:%d" % struct.unpack_from("II", buffer.raw, 20)
+
+
+def make(name, uid=0, gid=0, bits=0o644, content=b"x"):
+    path = f"{W}/{name}"
+    with open(path, "wb") as file:
+        file.write(content)
+    os.chown(path, uid, gid)
+    os.chmod(path, bits)
+    return path
+
+
+def child(work):
+    """What `work` returns in a child process."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said = str(work())
+        except BaseException as error:
+            said = repr(error)
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    return said
+
+
+def become(uid, gid, groups=()):
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def as_user(work, uid=1000, gid=1001, groups=(1002,)):
+    def changed():
+        become(uid, gid, groups)
+        return work()
+
+    return child(changed)
+
+
+def ids():
+    return os.getresuid(), os.getresgid(), os.getgroups()
+
+
+def capabilities():
+    header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    raw(CAPGET, header, data)
+    low = struct.unpack("6I", data.raw)
+    return [hex(bits & 0xFB) for bits in low[:3]]
+
+
+def limit_capabilities(effective, permitted, inheritable=0):
+    data = struct.pack("6I", effective, permitted, inheritable, 0, 0, 0)
+    return raw(CAPSET, struct.pack("Ii", 0x20080522, 0), data)
+
+
+ROWS = []
+
+
+def row(test):
+    ROWS.append(test)
+
+
+@row
+def every_way_to_ask():
+    path = make("ask", 33, 44)
+    os.symlink("ask", f"{W}/link")
+    os.lchown(f"{W}/link", 55, 66)
+    fd, opath = os.open(path, os.O_RDONLY), os.open(f"{W}/link", os.O_PATH | os.O_NOFOLLOW)
+    here = os.open(W, os.O_RDONLY)
+    os.chdir(W)
+    return [
+        own(path), os.lstat(f"{W}/link").st_uid, own(f"{W}/link"), own(fd), own(opath),
+        own("ask"), own("../w/./ask"), own("ask", dir_fd=here), own("link", dir_fd=here, follow_symlinks=False),
+        own(f"/proc/self/fd/{fd}"), own(f"/proc/self/cwd/ask"), own(f"/dev/fd/{fd}"),
+        statx(path), statx(f"{W}/link", flags=NOFOLLOW), statx("", fd, EMPTY), statx("", opath, EMPTY), statx("ask", here),
+        tried(os.stat, f"{W}/none"), tried(os.stat, f"{path}/x"), statx(""), raw(NEWFSTATAT, AT_FDCWD, path.encode(), 8, 0),
+        raw(NEWFSTATAT, AT_FDCWD, 8, ctypes.create_string_buffer(200), 0), raw(NEWFSTATAT, AT_FDCWD, path.encode(), 8, 0x80000),
+        tried(os.stat, "/" + "n" * 300), tried(os.stat, "/" + "n/" * 2100),
+    ]
+
+
+@row
+def every_way_to_give():
+    path = make("give")
+    os.symlink("give", f"{W}/given")
+    fd, here, seen = os.open(path, os.O_RDONLY), os.open(W, os.O_RDONLY), []
+    for give in [
+        lambda: os.chown(path, 1, 2), lambda: os.chown(path, -1, 3), lambda: os.chown(path, 4, -1),
+        lambda: os.fchown(fd, 5, 6), lambda: os.chown(f"{W}/given", 7, 8), lambda: os.lchown(f"{W}/given", 9, 10),
+        lambda: os.chown("give", 11, 12, dir_fd=here), lambda: os.chown("given", 13, 14, dir_fd=here, follow_symlinks=False),
+        lambda: os.chown(fd, 15, 16), lambda: os.chown(path, 4294967294, 4294967293),
+    ]:
+        seen.append((tried(give), own(path), own(f"{W}/given", follow_symlinks=False)))
+    # ids beyond a range of 65536 are another's matter
+    seen.pop()
+    return seen, tried(os.chown, f"{W}/none", 1, 1), raw(92, 8, 1, 1), raw(260, here, b"", 1, 1, 0)
+
+
+@row
+def names_come_and_go():
+    path = make("name", 5, 6)
+    os.link(path, f"{W}/name2")
+    os.chown(f"{W}/name2", 7, 8)
+    os.rename(path, f"{W}/name3")
+    seen = [own(f"{W}/name2"), own(f"{W}/name3")]
+    os.unlink(f"{W}/name3")
+    fd = os.open(f"{W}/name2", os.O_RDONLY)
+    os.unlink(f"{W}/name2")
+    seen.append(own(fd))
+    os.fchown(fd, 9, 10)
+    seen.append(own(fd))
+    make("name2")
+    return seen, own(f"{W}/name2"), own(fd)
+
+
+@row
+def bits_and_new_owners():
+    seen = []
+    for bits in [0o4755, 0o2755, 0o6711, 0o2644, 0o1777]:
+        path = make("bits", 1, 1, bits)
+        seen.append(mode(path))
+        os.chown(path, 2, 2)
+        seen.append((mode(path), own(path)))
+        os.chmod(path, bits)
+        seen.append((mode(path), own(path)))
+    os.mkdir(f"{W}/bitsd")
+    os.chmod(f"{W}/bitsd", 0o3775)
+    os.chown(f"{W}/bitsd", 2, 2)
+    return seen, mode(f"{W}/bitsd")
+
+
+@row
+def capabilities_of_files():
+    path, value = make("cap", bits=0o755), struct.pack("5I", 0x02000001, 1 << 10, 0, 0, 0)
+    os.setxattr(path, "security.capability", value)
+    seen = [os.getxattr(path, "security.capability") == value, own(path)]
+    os.chown(path, 3, 3)
+    return seen, tried(os.getxattr, path, "security.capability"), own(path)
+
+
+@row
+def a_group_is_inherited_from_a_directory():
+    os.mkdir(f"{W}/sg")
+    os.chown(f"{W}/sg", 20, 21)
+    os.chmod(f"{W}/sg", 0o2777)
+
+    def work():
+        os.mkdir(f"{W}/sg/d")
+        open(f"{W}/sg/f", "w").close()
+        os.symlink("x", f"{W}/sg/l")
+        os.mkfifo(f"{W}/sg/p")
+        return [(own(f"{W}/sg/{name}", follow_symlinks=False)) for name in "dflp"], mode(f"{W}/sg/d")
+
+    return as_user(work)
+
+
+@row
+def ids_change_and_stay_changed():
+    def work():
+        seen = [ids()]
+        os.setresgid(5, 6, 7)
+        os.setresuid(1, 2, 3)
+        seen.append(ids())
+        seen.append((os.getuid(), os.geteuid(), os.getgid(), os.getegid()))
+        for again in [lambda: os.setuid(0), lambda: os.setreuid(0, -1), lambda: os.seteuid(3), lambda: os.setresuid(3, 3, 3),
+                      lambda: os.setgid(0), lambda: os.setgroups([]), lambda: os.setegid(7), lambda: os.setuid(65000)]:
+            seen.append((tried(again), ids()))
+        return seen
+
+    return child(work), ids()
+
+
+@row
+def root_acts_for_a_while_as_another():
+    def work():
+        os.setegid(8)
+        os.seteuid(9)
+        make_none = tried(os.chown, f"{W}", 1, 1)
+        with open(f"{W}/while", "w"):
+            pass
+        first = own(f"{W}/while"), make_none, capabilities()
+        os.seteuid(0)
+        os.setegid(0)
+        os.chown(f"{W}/while", 10, 11)
+        return first, own(f"{W}/while"), capabilities()
+
+    os.chmod(W, 0o777)
+    return child(work)
+
+
+@row
+def a_file_system_user_is_only_that():
+    def work():
+        was = libc.setfsgid(8), libc.setfsuid(9)
+        with open(f"{W}/fs", "w"):
+            pass
+        return was, own(f"{W}/fs"), os.getresuid(), libc.setfsuid(-1), libc.setfsuid(0), libc.setfsuid(-1)
+
+    return child(work)
+
+
+@row
+def groups_are_in_order():
+    def work():
+        os.setgroups([30, 10, 20])
+        few = array.array("I", [0] * 2)
+        return os.getgroups(), raw(115, 0, 0), raw(115, 2, few.buffer_info()[0]), raw(115, 3, 8), raw(116, 70000, 8), raw(116, 2, 8)
+
+    return child(work)
+
+
+@row
+def a_user_owns_what_it_makes():
+    def work():
+        os.chdir(f"{W}/mine")
+        open("f", "w").close()
+        os.mkdir("d")
+        os.symlink("f", "l")
+        os.link("f", "h")
+        os.mkfifo("p")
+        socket.socket(socket.AF_UNIX).bind("s")
+        made = [own(name, follow_symlinks=False) for name in "fdlhps"]
+        tries = [tried(os.chown, "f", 0, -1), tried(os.chown, "f", -1, 1002), tried(os.chown, "f", -1, 0),
+                 tried(os.lchown, "l", 1000, 1001), tried(os.chown, "f", 1000, 1002), tried(os.chown, "/etc", -1, -1)]
+        os.chmod("f", 0o640)
+        os.rename("f", "g")
+        return made, tries, own("g"), mode("g")
+
+    os.mkdir(f"{W}/mine")
+    os.chown(f"{W}/mine", 1000, 1001)
+    return as_user(work)
+
+
+@row
+def children_inherit():
+    def work():
+        became = child(ids)
+        orphan, _ = os.pipe()
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            if os.fork() == 0:
+                while os.getppid() != 1:
+                    pass
+                os.write(writer, repr(ids()).encode())
+                os._exit(0)
+            os._exit(0)
+        os.wait()
+        said = os.read(reader, 999).decode()
+        spawned = subprocess.run(["/usr/bin/id", "-G"], capture_output=True, text=True).stdout
+        return became, said, spawned
+
+    return as_user(work)
+
+
+@row
+def a_parent_that_changes_later_does_not_change_its_child():
+    def work():
+        go, told = os.pipe(), os.pipe()
+        if os.fork() == 0:
+            os.read(go[0], 1)
+            os.write(told[1], repr(ids()).encode())
+            os._exit(0)
+        become(1000, 1001)
+        os.write(go[1], b"x")
+        return os.read(told[0], 999).decode(), ids()
+
+    return child(work)
+
+
+@row
+def threads_are_one():
+    def work():
+        done, seen = threading.Barrier(3), []
+
+        def idle():
+            done.wait()
+            done.wait()
+            seen.append(ids())
+            open(f"{W}/thread{threading.get_native_id()}", "w").close()
+            seen.append(own(f"{W}/thread{threading.get_native_id()}"))
+
+        threads = [threading.Thread(target=idle) for _ in range(2)]
+        [thread.start() for thread in threads]
+        done.wait()
+        become(1000, 1001, [7])
+        done.wait()
+        [thread.join() for thread in threads]
+        return sorted(map(str, seen)), ids()
+
+    return child(work)
+
+
+@row
+def a_thread_may_be_the_one_that_forks_and_execs():
+    def work():
+        become(1000, 1001)
+        said = []
+        thread = threading.Thread(target=lambda: said.append(subprocess.check_output(["/usr/bin/id", "-u"])))
+        thread.start()
+        thread.join()
+        return said
+
+    return child(work)
+
+
+@row
+def programs_with_bits():
+    with open("/usr/bin/id", "rb") as file:
+        program = file.read()
+    run = lambda path, *args: tried(lambda: subprocess.run([path, *args], capture_output=True, text=True).stdout)
+    uid = make("uid", 7, 8, 0o4755, program)
+    both = make("both", 7, 8, 0o6755, program)
+    root = make("root", 0, 0, 0o4755, program)
+    idle = make("idle", 7, 8, 0o2745, program)
+    script = make("script", 7, 8, 0o4755, b"#!/bin/sh\nid -u\n")
+    work = lambda path: as_user(lambda: run(path, "-u") + run(path, "-ru") + run(path, "-g") + run(path, "-rg"))
+    seen = [work(path) for path in [uid, both, root, idle]]
+    seen.append(as_user(lambda: run(script)))
+    seen.append(run(uid, "-u"))
+
+    def forbidden():
+        libc.prctl(38, 1, 0, 0, 0)
+        become(1000, 1001)
+        return run(uid, "-u")
+
+    seen.append(child(forbidden))
+    garbage = make("garbage", 7, 8, 0o6755, b"\x7fELFno")
+
+    def refused():
+        said = tried(os.execv, garbage, ["x"])
+        return said, ids()
+
+    seen.append(as_user(refused))
+    return seen
+
+
+@row
+def a_program_saves_its_ids():
+    def work():
+        os.setresuid(1000, 1000, 0)
+        said = subprocess.check_output(
+            [sys.executable, "-c", "import os; print(os.getresuid())\ntry: os.setuid(0)\nexcept OSError: print('no')"], text=True)
+        return said, os.getresuid()
+
+    return child(work)
+
+
+@row
+def capabilities_go_and_are_kept():
+    def work():
+        seen = [capabilities()]
+        seen.append((limit_capabilities(0xFA & 0x5FB, 0x5FB), capabilities()))
+        seen.append(tried(os.chown, make_path, 1, 1))
+        seen.append((limit_capabilities(0xC0, 0xC0), limit_capabilities(1, 1), capabilities()))
+        return seen
+
+    def kept():
+        libc.prctl(8, 1, 0, 0, 0)
+        become(1000, 1001)
+        seen = [capabilities(), tried(os.chown, make_path, 1, 1)]
+        seen.append((limit_capabilities(1, 1), tried(os.chown, make_path, 1, 1), capabilities()))
+        return seen
+
+    make_path = make("capable")
+    return child(work), child(kept), as_user(capabilities), as_user(lambda: tried(os.chown, make_path, 1, 1))
+
+
+@row
+def another_root():
+    os.makedirs(f"{W}/jail/sub")
+    make("jail/sub/f", 3, 4)
+    os.symlink("/sub/f", f"{W}/jail/l")
+    make("outside", 1, 1)
+
+    def work():
+        os.chroot(f"{W}/jail")
+        before = own("/l"), own("sub/f") if os.path.exists("sub/f") else None
+        os.chdir("/")
+        os.chown("/l", 5, 6)
+        os.chown("../../sub", 7, 8)
+        return before, own("sub/f"), own("/sub"), tried(os.stat, "/outside"), tried(os.stat, W)
+
+    return child(work), own(f"{W}/jail/sub/f"), own(f"{W}/jail/sub"), own(f"{W}/outside")
+
+
+@row
+def other_mounts():
+    path = "/dev/shm/f"
+    open(path, "w").close()
+    os.chown(path, 5, 6)
+    seen = [own(path)]
+    os.unlink(path)
+    open(path, "w").close()
+    return seen, own(path), as_user(lambda: tried(os.chown, path, 1, 1))
+
+
+@row
+def times_of_change_move_on():
+    path = make("ctime")
+    before = os.stat(path)
+    os.chown(path, 5, 6)
+    after = os.stat(path)
+    return after.st_mtime_ns == before.st_mtime_ns, after.st_size, after.st_nlink, stat.filemode(after.st_mode)
+
+
+os.umask(0o022)
+os.mkdir(W)
+chosen = sys.argv[1:]
+for test in ROWS:
+    if not chosen or test.__name__ in chosen:
+        print(f"{test.__name__}: {child(test)}", flush=True)

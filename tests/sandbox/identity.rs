@@ -1,0 +1,190 @@
+//! Recorded identity: with one mapped id a program sees, and its layer holds, what all ids would give.
+
+use std::fs::File;
+use std::io::Seek;
+use std::path::Path;
+
+use rbuild::layer::{EntryKind, Limits, TarReader};
+use rbuild::runtime::{Access, Exit, Job, Mount, RootfsChoice, Seccomp};
+use rbuild_userns::idmap::{Choice, Mode};
+
+use crate::bench::{Bench, in_words};
+
+pub const TESTS: &[(&str, fn())] = &[
+    ("a_program_sees_what_it_set", a_program_sees_what_it_set),
+    ("a_layer_holds_what_was_set", a_layer_holds_what_was_set),
+    ("a_command_may_begin_as_anybody", a_command_may_begin_as_anybody),
+    ("users_change_by_programs", users_change_by_programs),
+    ("the_kernel_driver_says_what_to_take", the_kernel_driver_says_what_to_take),
+];
+
+/// What the Python of the host needs, shown in the step.
+const PYTHON: [&str; 3] = ["/usr", "/lib", "/lib64"];
+
+fn one_id(dir: &Path) -> Bench {
+    Bench::with(dir, Choice::Force(Mode::Single)).unwrap_or_else(|error| panic!("{}", in_words(&error)))
+}
+
+fn fuse(bench: &Bench, script: &str) -> Job {
+    Job { rootfs: RootfsChoice::Fuse, ..bench.job(script) }
+}
+
+/// Every line of the program's table, as one way of mapping shows it.
+fn seen(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp) -> Vec<String> {
+    let program = bench.dir.join("identity.py");
+    std::fs::write(&program, include_str!("identity.py")).unwrap();
+    let mut job = Job { rootfs, ..bench.job("") };
+    job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
+    job.confinement.security.seccomp = seccomp;
+    let shown = |source: &Path, target: &str| Mount {
+        source: source.to_owned(),
+        target: target.to_owned(),
+        access: Access::ReadOnly,
+    };
+    job.confinement.mounts =
+        PYTHON.iter().map(|path| shown(&Path::new(path).canonicalize().unwrap(), path)).collect();
+    job.confinement.mounts.push(shown(&program, "/identity.py"));
+    let ran = bench.run(&job);
+    assert_eq!(ran.exit(), Exit::Code(0), "{}{}", ran.stdout, ran.stderr);
+    ran.stdout.lines().map(str::to_owned).collect()
+}
+
+fn a_program_sees_what_it_set() {
+    if !Path::new("/usr/bin/python3").exists() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let all_ids = Bench::at(scratch.path());
+    if all_ids.sandbox.idmap() == Mode::Single {
+        println!("skipped: needs a range of ids to compare with");
+        return;
+    }
+    let want = seen(&all_ids, RootfsChoice::Fuse, Seccomp::Default);
+    assert!(want.len() > 20, "{want:#?}");
+    for line in &want {
+        assert!(!line.contains("Error("), "the table itself is broken: {line}");
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    for seccomp in [Seccomp::Default, Seccomp::Unconfined] {
+        let got = seen(&bench, RootfsChoice::Fuse, seccomp.clone());
+        assert_eq!(got.len(), want.len(), "{got:#?}");
+        let differ: Vec<_> = got.iter().zip(&want).filter(|(got, want)| got != want).collect();
+        assert!(differ.is_empty(), "{seccomp:?}, one id and all of them: {differ:#?}");
+    }
+}
+
+/// Type, mode, owner, device and path of every entry.
+fn entries(tar: File) -> Vec<String> {
+    let mut entries = TarReader::new(tar, Limits::default());
+    let mut lines = Vec::new();
+    while let Some(entry) = entries.next_entry().unwrap() {
+        let kind = match &entry.kind {
+            EntryKind::File { .. } => "f".to_owned(),
+            EntryKind::Directory => "d".to_owned(),
+            EntryKind::Char { major, minor } => format!("c{major},{minor}"),
+            EntryKind::Block { major, minor } => format!("b{major},{minor}"),
+            other => format!("{other:?}"),
+        };
+        let (meta, path) = (&entry.meta, String::from_utf8_lossy(&entry.path).into_owned());
+        lines.push(format!("{kind} {:o} {}:{} {path}", meta.mode, meta.uid, meta.gid));
+    }
+    // the root and /etc are touched by the stubs for mounts: whether they are written is no matter here
+    lines.retain(|line| !line.ends_with(' ') && !line.ends_with(" etc"));
+    lines.sort();
+    lines
+}
+
+fn a_layer_holds_what_was_set() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let rows: [(&str, &[&str]); 6] = [
+        ("touch /a/f; chown 33:44 /a/f; chown 5 /a", &["d 755 5:0 a", "f 644 33:44 a/f"]),
+        // what lies below is changed in its owner alone
+        ("chown 7:8 /etc/passwd", &["f 644 7:8 etc/passwd"]),
+        ("chown 7:8 /etc/passwd; chown 0:0 /etc/passwd", &[]),
+        (
+            "umask 027; mknod /a/c c 1 3; mknod -m 666 /a/b b 8 17; mv /a/c /a/d; chown 0:6 /a/b; ls -l /a/c 2>/dev/null; mknod /a/d c 1 3 2>/dev/null || true",
+            &["b8,17 666 0:6 a/b", "c1,3 640 0:0 a/d", "d 755 0:0 a"],
+        ),
+        ("touch /a/f; chown 3:4 /a/f; chmod 4755 /a/f", &["d 755 0:0 a", "f 4755 3:4 a/f"]),
+        (
+            "echo u:x:1000:1001::/:/bin/sh >> /etc/passwd; mkdir /a/h; chown 1000 /a/h; busybox su u -c 'touch /a/h/f; mkdir /a/h/d'",
+            &[
+                "d 755 0:0 a",
+                "d 755 1000:0 a/h",
+                "d 755 1000:1001 a/h/d",
+                "f 644 0:0 etc/passwd",
+                "f 644 1000:1001 a/h/f",
+            ],
+        ),
+    ];
+    for (script, want) in rows {
+        let job = fuse(&bench, script);
+        let mut tar = tempfile::tempfile().unwrap();
+        let mut said = Vec::new();
+        let told = std::sync::Mutex::new(&mut said);
+        let outcome = bench
+            .sandbox
+            .run(&job, tar.try_clone().unwrap(), &|_, bytes| told.lock().unwrap().extend_from_slice(bytes))
+            .unwrap();
+        assert_eq!(outcome.exit, Exit::Code(0), "{script}: {}", String::from_utf8_lossy(&said));
+        tar.rewind().unwrap();
+        assert_eq!(entries(tar), *want, "{script}");
+    }
+}
+
+fn a_command_may_begin_as_anybody() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let mut job = fuse(
+        &bench,
+        "id -u; id -g; id -G; touch /tmp/x; busybox stat -c %u:%g /tmp/x /srv /srv/w; chown 0 /tmp/x || echo no; echo y > /dev/stdout",
+    );
+    (job.process.uid, job.process.gid, job.process.groups) = (1000, 1001, vec![1003, 1002]);
+    "/srv/w".clone_into(&mut job.process.cwd);
+    let ran = bench.run(&job);
+    assert_eq!(ran.exit(), Exit::Code(0), "{}", ran.stderr);
+    // a working directory that was missing is made by root
+    assert_eq!(ran.stdout, "1000\n1001\n1001 1002 1003\n1000:1001\n0:0\n0:0\nno\ny\n");
+    // beyond any range
+    job.process.uid = 4_000_000_000;
+    "id -u; exit 3".clone_into(&mut job.process.args[2]);
+    let ran = bench.run(&job);
+    assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(3), "4000000000\n"));
+}
+
+fn users_change_by_programs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let accounts = "echo 'nobody:x:65534:65533::/:/bin/sh' >> /etc/passwd; echo 'nogroup:x:65533:nobody' > /etc/group; export PATH=/bin; ";
+    let rows = [
+        ("busybox su nobody -c 'id -u; id -g; id -G'; id -u", "65534\n65533\n65533\n0\n"),
+        (
+            "busybox su nobody -c 'busybox start-stop-daemon -S -c root -x /bin/id -- -u' 2>/dev/null || echo no",
+            "no\n",
+        ),
+        ("busybox start-stop-daemon -S -c nobody -x /bin/id -- -u", "65534\n"),
+        (
+            "busybox su nobody -c '(id -u > /tmp/late; sleep 0) & wait'; cat /tmp/late; busybox stat -c %u /tmp/late",
+            "65534\n65534\n",
+        ),
+        (
+            "mkdir /tmp/t; touch /tmp/t/f; chown -R 8:9 /tmp/t; busybox tar cf /tmp/t.tar -C /tmp t; rm -r /tmp/t; busybox tar xpf /tmp/t.tar -C /tmp; busybox stat -c %u:%g /tmp/t /tmp/t/f",
+            "8:9\n8:9\n",
+        ),
+    ];
+    for (script, want) in rows {
+        let ran = bench.run(&fuse(&bench, &format!("{accounts}{script}")));
+        assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{script}\n{}", ran.stderr);
+    }
+}
+
+fn the_kernel_driver_says_what_to_take() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let job = Job { rootfs: RootfsChoice::Kernel, ..bench.job("true") };
+    let refusal = bench.run(&job).refusal();
+    assert!(refusal.contains("one id is mapped") && refusal.contains("--rootfs fuse"), "{refusal}");
+}
