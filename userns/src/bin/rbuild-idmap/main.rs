@@ -5,8 +5,9 @@
 //! the caller's own, in a fresh user namespace that the caller made; and each range must be one that
 //! `/etc/subuid` and `/etc/subgid` give to the *real* user. See `rbuild-idmap(8)`.
 //!
-//! To read: this file, `request`, `privilege`, `target`, `user_ns`, `judge`; `subid` of the library.
+//! To read: this file, `request`, `privilege`, `target`, `user_ns`, `decide`, `judge`; `subid` of the library.
 
+mod decide;
 mod judge;
 mod privilege;
 mod request;
@@ -16,11 +17,11 @@ mod user_ns;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use rbuild_userns::idmap::{HostId, IdMap, grant};
 use rbuild_userns::subid::{self, Kind, Owner, Ranges, Source};
 
+use decide::Decision;
 use judge::Setgroups;
-use request::{Maps, Request};
+use request::Request;
 use target::Target;
 
 /// Why nothing, or not all, was mapped; the variant is the exit code.
@@ -62,12 +63,7 @@ fn run() -> Result<(), Failure> {
     let owner = Owner::of(uid).map_err(|error| database(&error))?;
     let uid_ranges = ranges(Kind::Uid, &owner)?;
     let gid_ranges = ranges(Kind::Gid, &owner)?;
-    let maps = match request.maps {
-        Some(maps) => maps,
-        None => Maps { uids: granted(uid, &owner, &uid_ranges)?, gids: granted(gid, &owner, &gid_ranges)? },
-    };
-    judge::judge("uid", &maps.uids, HostId(uid), &uid_ranges)?;
-    let setgroups = judge::judge("gid", &maps.gids, HostId(gid), &gid_ranges)?;
+    let Decision { maps, setgroups } = decide::decide(request.maps, &owner, gid, &uid_ranges, &gid_ranges)?;
 
     target.write_uid_map(&maps.uids)?;
     if setgroups == Setgroups::Denied {
@@ -89,13 +85,6 @@ fn caller() -> Result<(u32, u32), Failure> {
 
 fn ranges(kind: Kind, owner: &Owner) -> Result<Ranges, Failure> {
     privilege::lend_to_child(|| Source::system().ranges(kind, owner))?.map_err(|error| database(&error))
-}
-
-fn granted(own: u32, owner: &Owner, ranges: &Ranges) -> Result<IdMap, Failure> {
-    if ranges.ranges.is_empty() {
-        return Err(Failure::Refused(format!("{} has no range for {owner}", ranges.origin)));
-    }
-    grant(HostId(own), ranges).map_err(|error| Failure::Refused(error.to_string()))
 }
 
 /// A bad line is a refusal; a database that cannot be asked is the system's fault.
