@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::failure::Failure;
 use super::report::Report;
@@ -157,13 +159,31 @@ fn read_ignore(args: &Args, dockerfile: &Path) -> Result<Option<String>, Failure
 /// The first of `places` that exists, and its text.
 fn first_of(what: &str, places: &[PathBuf]) -> Result<Option<(PathBuf, String)>, Failure> {
     for place in places {
-        match fs::read_to_string(place) {
+        match read_bounded(place) {
             Ok(text) => return Ok(Some((place.clone(), text))),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(error) => return Err(unreadable(what, place, &error)),
         }
     }
     Ok(None)
+}
+
+/// The text of a file that a context may have put there: one that has no end, or that nobody ever writes to, is not
+/// waited for. A pipe is read where the user named it (`-f /dev/stdin`, `-f <(…)`).
+fn read_bounded(path: &Path) -> io::Result<String> {
+    const LIMIT: u64 = 16 << 20;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let is_pipe = path.starts_with("/dev") || path.starts_with("/proc/self/fd");
+    if !file.metadata()?.is_file() && !is_pipe {
+        return Err(io::Error::other("not a regular file"));
+    }
+    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
+    let mut text = String::new();
+    if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
+        return Err(io::Error::other(format!("longer than {LIMIT} bytes")));
+    }
+    Ok(text)
 }
 
 fn unreadable(what: &str, path: &Path, why: &io::Error) -> Failure {

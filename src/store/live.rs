@@ -109,6 +109,14 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path().join("rbuild/live")).unwrap().count(), 0);
     }
 
+    /// CVE-2021-41091: programs that a step makes setuid are not there for other users of the host to run.
+    #[test]
+    fn a_live_directory_is_its_owners_alone() {
+        let (_dir, store) = scratch();
+        let live = store.lease_live().unwrap();
+        assert_eq!(fs::metadata(live.path()).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
     #[test]
     fn a_leftover_that_refuses_is_listed_to_one_handle_until_it_is_gone() {
         if rustix::process::geteuid().is_root() {

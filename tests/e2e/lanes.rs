@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixListener;
 
 use crate::build::BUSYBOX;
-use crate::support::World;
+use crate::support::{Said, World, provided};
 
 const DRIVERS: [&str; 3] = ["kernel", "fuse", "plain"];
 
@@ -205,4 +205,34 @@ fn one_id_can_be_forced() {
         .good();
     assert!(said.stdout.contains("\n1\n0\n"), "{}", said.stdout);
     assert!(world.tree("x").iter().any(|line| line.starts_with("f 0644 0:0 0 x")));
+}
+
+/// As `contrib/install` lays it down: file capabilities, no setuid bit. An ordinary user's build maps ids by it.
+#[test]
+fn a_build_through_the_helper() {
+    let Some(helper) = provided("RBUILD_TEST_IDMAP") else { return };
+    let directory = std::path::Path::new(&helper).parent().unwrap().display().to_string();
+    let world = World::with(&["--idmap", "helper"]);
+    world.busybox();
+    world.file(
+        "Dockerfile",
+        format!("{BUSYBOX}RUN touch /x && chown 33:44 /x && wc -l < /proc/self/uid_map\n"),
+    );
+    let mut command = world.command();
+    // where it is looked for after the program's own directory, whose copy has no capabilities
+    command.env("PATH", format!("{directory}:{}", std::env::var("PATH").unwrap_or_default()));
+    let said = Said::of(command.args(["bud", "-t", "x"]).arg(world.context()).output().unwrap());
+    match std::env::var("RBUILD_TEST_LANE").as_deref() {
+        Ok("mapped") => {
+            let said = said.good();
+            assert!(said.stdout.contains("\n2\n"), "own id and a range\n{}", said.stdout);
+            assert!(
+                world.tree("x").iter().any(|line| line.starts_with("f 0644 33:44 0 x")),
+                "{:?}",
+                world.tree("x")
+            );
+        }
+        // nobody has given these users a range
+        _ => drop(said.fails(125, "has no range for")),
+    }
 }

@@ -10,6 +10,7 @@ mod cli;
 mod copy;
 mod debian;
 mod doctor;
+mod escapes;
 mod fidelity;
 mod kill;
 mod lanes;
