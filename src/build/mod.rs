@@ -69,6 +69,8 @@ pub struct Options {
     pub pull: PullPolicy,
     /// What every RUN runs in; one that chooses a network of its own gets that.
     pub confinement: Confinement,
+    /// Groups of every RUN besides those of its user: names of the image, or numbers.
+    pub further_groups: Vec<String>,
     /// The root file system driver of RUN.
     pub rootfs: RootfsChoice,
     /// How the sandbox is started.

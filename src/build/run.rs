@@ -100,7 +100,11 @@ impl Executor<'_> {
     fn process(&self, stage: &Stage, program: &Program) -> Result<ProcessSpec, StepError> {
         let config = &stage.image.config;
         let accounts = Accounts::of(&stage.stack(self.store)?)?;
-        let user = accounts.identity(&config.user)?;
+        let mut user = accounts.identity(&config.user)?;
+        for group in &self.options.further_groups {
+            user.groups.push(accounts.group(group)?);
+        }
+        let groups = (self.options.sandbox.groups == runtime::Groups::Dropped).then_some(user.groups);
         let env = self.environment(stage, &user.home);
         let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
         Ok(ProcessSpec {
@@ -109,7 +113,7 @@ impl Executor<'_> {
             cwd: cwd.to_owned(),
             uid: user.uid,
             gid: user.gid,
-            groups: user.groups,
+            groups,
         })
     }
 

@@ -108,7 +108,8 @@ impl Accounts {
         Ok((uid, self.users.iter().find(|row| row.uid == uid)))
     }
 
-    fn group(&self, group: &str) -> Result<u32, StepError> {
+    /// A group by name or number; a number needs no row.
+    pub(super) fn group(&self, group: &str) -> Result<u32, StepError> {
         let missing = || StepError::NoSuchId { kind: "group", name: group.to_owned(), file: "/etc/group" };
         match self.groups.iter().find(|row| row.name == group) {
             Some(row) => Ok(row.gid),

@@ -12,6 +12,7 @@ use super::report::Report;
 use super::{Context, environment, output, pull, registry, step};
 use crate::build::{self, Cache, Options};
 use crate::oci::{Platform, Reference};
+use crate::runtime;
 use crate::transfer::PullPolicy;
 
 /// Build an image from a Dockerfile or Containerfile
@@ -83,14 +84,15 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         ignore,
         target: args.target,
         build_args,
-        proxies: environment::proxies(),
+        proxies: args.step.proxies(),
         tags: args.tags,
         platform: args.platform.unwrap_or_else(Platform::host),
         cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
         pull: args.pull,
-        confinement: args.step.confinement()?,
+        further_groups: args.step.further_groups(),
         rootfs: context.global.rootfs,
-        sandbox: context.sandbox(),
+        sandbox: runtime::Options { groups: args.step.groups()?, ..context.sandbox() },
+        confinement: args.step.confinement()?,
     };
     let store = context.store()?;
     let report = Report::new(args.quiet);

@@ -8,7 +8,7 @@ use rbuild_userns::idmap::{self, Choice, Mode};
 use std::os::fd::AsFd;
 
 use super::wire::{Attempt, Channel, Reply, in_words};
-use super::{Cancel, Error, Options, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
+use super::{Cancel, Error, Groups, Options, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
 
 /// Something of the machine that RUN makes use of, and what came of trying it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,8 @@ fn id_map(mode: Mode, cancel: &Cancel) -> Capability {
         Mode::Single => ("idmap-single", "RUN needs one of the other ways"),
     };
     let start =
-        Sandbox::start(&Options { idmap: Choice::Force(mode) }, cancel.clone()).and_then(Sandbox::close);
+        Sandbox::start(&Options { idmap: Choice::Force(mode), groups: Groups::Dropped }, cancel.clone())
+            .and_then(Sandbox::close);
     let missing = start.err().map(|error| match error {
         Error::Identity(idmap::Error::Unavailable { why, .. }) => said(&why),
         other => Missing { why: in_words(&other), remedy: None },

@@ -12,11 +12,13 @@
 //! The messages stand in `wire`; the other side is `crate::sandbox`.
 
 mod cancel;
+mod device;
 mod error;
 mod examination;
 mod limits;
 mod mount;
 mod names;
+mod namespaces;
 mod network;
 mod run;
 pub mod seccomp;
@@ -32,11 +34,13 @@ use crate::layer::Written;
 use crate::oci::DiffId;
 
 pub use cancel::Cancel;
+pub use device::Device;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
-pub use limits::Limits;
+pub use limits::{Limits, RESOURCES, ResourceLimit};
 pub use mount::{Access, Mount};
 pub use names::Names;
+pub use namespaces::{Namespace, Namespaces};
 pub use network::Network;
 pub use run::Probed;
 pub use security::{DEFAULT_CAPABILITIES, Label, Masks, Seccomp, Security};
@@ -95,6 +99,10 @@ pub struct Confinement {
     pub security: Security,
     /// How much it may use.
     pub limits: Limits,
+    /// Which of its surroundings it has to itself.
+    pub namespaces: Namespaces,
+    /// Devices of the host that it may use besides the usual ones.
+    pub devices: Vec<Device>,
     /// Which network it sees.
     pub network: Network,
     /// The names it finds in `/etc`.
@@ -116,8 +124,8 @@ pub struct ProcessSpec {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Its further groups.
-    pub groups: Vec<u32>,
+    /// Its further groups; `None`: those that the sandbox was started with.
+    pub groups: Option<Vec<u32>>,
 }
 
 /// How a command ended.
@@ -144,4 +152,17 @@ pub struct Outcome {
 pub struct Options {
     /// Which way of mapping ids to take.
     pub idmap: rbuild_userns::idmap::Choice,
+    /// What becomes of the groups of the user.
+    pub groups: Groups,
+}
+
+/// What becomes of the further groups of the user that starts a sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Groups {
+    /// No command has them, where the kernel lets them be left.
+    #[default]
+    Dropped,
+    /// Every command has them, and no others.
+    Kept,
 }

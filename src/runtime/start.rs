@@ -56,7 +56,7 @@ impl Sandbox {
         let pid = rustix::process::Pid::from_child(&process);
         let sandbox = Self { control, cancel, mode: plan.mode, process: Mutex::new(process), log };
         let users = if plan.needs_user_namespace() { Users::New } else { Users::Kept };
-        sandbox.control.send(&Birth::Begin(users), &[])?;
+        sandbox.control.send(&Birth::Begin(users, options.groups), &[])?;
         sandbox.expect_birth(|news| matches!(news, Birth::Unshared))?;
         if users == Users::New {
             plan.apply(pid)?;

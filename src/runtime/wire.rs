@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Job, RootfsChoice};
+use super::{Error, Exit, Groups, Job, RootfsChoice};
 use crate::layer::Written;
 use crate::oci::DiffId;
 
@@ -29,7 +29,7 @@ const INDEX_LIMIT: u64 = 1 << 30;
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Birth {
     /// Coordinator: begin, in these namespaces.
-    Begin(Users),
+    Begin(Users, Groups),
     /// Sandbox: in its namespaces, waiting for its id map.
     Unshared,
     /// Coordinator: the map is written.

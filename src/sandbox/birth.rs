@@ -15,6 +15,7 @@ use rbuild_userns::process::{self, Ended};
 use rbuild_userns::{mount, spawn};
 
 use super::{BROKEN, EMPTY, Error, INIT, PROGRAM, ROOTS, SCRATCH, STEPS};
+use crate::runtime;
 use crate::runtime::wire::{Birth, Channel, Users, in_words};
 
 /// Returns when the sandbox is over, with its exit code.
@@ -48,14 +49,22 @@ enum Started {
 fn enter_namespaces(control: &Channel) -> Result<Started, Error> {
     // a terminal's signals are for the coordinator, which then ends the sandbox in order
     rustix::process::setsid().map_err(Error::file("start a session in", "."))?;
-    match control.receive()? {
-        Some(Birth::Begin(Users::New)) => unshare(&[Namespace::User, Namespace::Mount])?,
-        Some(Birth::Begin(Users::Kept)) => unshare(&[Namespace::Mount])?,
-        _ => return Ok(Started::CoordinatorGone),
+    let Some(Birth::Begin(users, groups)) = control.receive()? else { return Ok(Started::CoordinatorGone) };
+    match users {
+        Users::New => unshare(&[Namespace::User, Namespace::Mount])?,
+        Users::Kept => unshare(&[Namespace::Mount])?,
     }
     control.send(&Birth::Unshared, &[])?;
     let Some(Birth::Mapped) = control.receive()? else { return Ok(Started::CoordinatorGone) };
-    caps::become_user(0, 0, &[], Groups::of_this_namespace()?)?;
+    caps::become_user(
+        0,
+        0,
+        &[],
+        match groups {
+            runtime::Groups::Dropped => Groups::of_this_namespace()?,
+            runtime::Groups::Kept => Groups::Fixed,
+        },
+    )?;
     process::leave_session_keyring()?;
     // whatever the user's is: everybody inside may read what is made here
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

@@ -9,16 +9,19 @@ use rbuild_userns::{process, spawn};
 
 use super::Error;
 use crate::runtime::seccomp::{self, Machine};
-use crate::runtime::{ProcessSpec, Seccomp, Security};
+use crate::runtime::{Confinement, ProcessSpec, RESOURCES, ResourceLimit, Seccomp, Security};
 
 /// Takes on the command's credentials. The order matters: a filter may be installed without `no_new_privs` only by
 /// who still has `CAP_SYS_ADMIN`, the bounding set is lowered by `CAP_SETPCAP`, and the user comes last but one, because
 /// with it everything goes that is not kept.
-pub(super) fn assume(process: &ProcessSpec, security: &Security, groups: Groups) -> Result<(), Error> {
-    let capabilities = restrict(security)?;
+pub(super) fn assume(process: &ProcessSpec, confinement: &Confinement, groups: Groups) -> Result<(), Error> {
+    let capabilities = restrict(confinement)?;
     capabilities.bound()?;
     spawn::own_outputs(process.uid, process.gid)?;
-    caps::become_user(process.uid, process.gid, &process.groups, groups)?;
+    match &process.groups {
+        Some(further) => caps::become_user(process.uid, process.gid, further, groups)?,
+        None => caps::become_user(process.uid, process.gid, &[], Groups::Fixed)?,
+    }
     if process.uid == 0 { capabilities } else { Capabilities::default() }.assume()?;
     // the kernel forgot it when the user changed
     process::die_with_parent()?;
@@ -29,19 +32,21 @@ pub(super) fn assume(process: &ProcessSpec, security: &Security, groups: Groups)
 /// here on the calls about it arrive at the listener, which `hand_over` passes on. What the profile refuses, stays refused:
 /// to the kernel that answer is the stricter one.
 pub(super) fn assume_recorded(
-    security: &Security,
+    confinement: &Confinement,
     hand_over: &dyn Fn(BorrowedFd<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let listener = Handover::new()?.install().map_err(Error::NotRecorded)?;
     hand_over(listener.as_fd())?;
     drop(listener);
-    let capabilities = restrict(security)?;
+    let capabilities = restrict(confinement)?;
     capabilities.bound()?;
     Ok(capabilities.assume()?)
 }
 
-/// Installs the filter. Returns the capabilities that are left.
-fn restrict(security: &Security) -> Result<Capabilities, Error> {
+/// Sets the limits and installs the filter. Returns the capabilities that are left.
+fn restrict(confinement: &Confinement) -> Result<Capabilities, Error> {
+    confinement.limits.resources.iter().try_for_each(limit)?;
+    let security = &confinement.security;
     let capabilities = Capabilities::parse(&security.capabilities)?;
     if security.no_new_privileges {
         caps::forbid_new_privileges()?;
@@ -50,6 +55,14 @@ fn restrict(security: &Security) -> Result<Capabilities, Error> {
         filter.install()?;
     }
     Ok(capabilities)
+}
+
+fn limit(limit: &ResourceLimit) -> Result<(), Error> {
+    let ResourceLimit { resource: name, soft, hard } = limit;
+    let unknown = || Error::Refused(format!("there is no limit {name:?}"));
+    let (_, resource) = RESOURCES.iter().find(|(known, _)| known == name).ok_or_else(unknown)?;
+    let new = rustix::process::Rlimit { current: *soft, maximum: *hard };
+    rustix::process::setrlimit(*resource, new).map_err(Error::file("set the limit", name))
 }
 
 /// What is still to be done under the filter until the command runs.

@@ -37,6 +37,19 @@ pub enum Error {
         /// Why not.
         source: Box<Error>,
     },
+    /// Somebody else's namespace.
+    #[error(
+        "enter the namespace {path:?} (one that the user namespace of rbuild does not own can only be entered by root)"
+    )]
+    Enter {
+        /// By its file.
+        path: PathBuf,
+        /// Why not.
+        source: rbuild_userns::Error,
+    },
+    /// What was to be shown as a device is none.
+    #[error("{0:?} is no device")]
+    NoDevice(PathBuf),
     /// A path of the step's root does not resolve.
     #[error("resolve {path:?} in the root")]
     Resolve {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::target::{self, Stub, Target};
-use crate::runtime::{Access, Mount};
+use crate::runtime::{Access, Device, Mount};
 
 /// `linux/magic.h`.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -86,6 +86,18 @@ impl StepRoot {
         }
         let stub = if is_dir(&tree, &what)? { Stub::Directory } else { Stub::File };
         self.mount(&what, &tree, &volume.target, stub)
+    }
+
+    /// Shows a device of the host. In `/dev` it belongs to a file system of the step's own and leaves no stub.
+    pub(super) fn mount_device(&mut self, device: &Device) -> Result<(), Error> {
+        let what = device.source.display().to_string();
+        let tree = host_source(&device.source).map_err(Error::mounting(&what, &device.target))?;
+        let stat = rustix::fs::fstat(&tree).map_err(Error::file("stat", &device.source))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if !kind.is_char_device() && !kind.is_block_device() {
+            return Err(Error::NoDevice(device.source.clone()));
+        }
+        self.mount(&what, &tree, &device.target, Stub::File)
     }
 
     /// Resolves a path, making what is missing as part of the image.

@@ -14,7 +14,7 @@ use super::root::StepRoot;
 use super::target::Stub;
 use super::{BROKEN, Error, credentials, exec, label, netfiles, system};
 use crate::runtime::wire::{Channel, in_words};
-use crate::runtime::{Job, Network};
+use crate::runtime::{self, Job, Network};
 
 /// The writing ends of the pipes that the coordinator reads.
 pub(super) struct Outputs {
@@ -88,12 +88,12 @@ fn prepare(
     let groups = Groups::of_this_namespace()?;
     let stubs = complete(job, root, files, outputs)?;
     news.send(&News::Complete(stubs), &[])?;
-    let security = &job.confinement.security;
+    let confinement = &job.confinement;
     match owners {
-        Owners::Mapped => credentials::assume(&job.process, security, groups),
+        Owners::Mapped => credentials::assume(&job.process, confinement, groups),
         Owners::Recorded => {
             let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
-            credentials::assume_recorded(security, &listening)
+            credentials::assume_recorded(confinement, &listening)
         }
     }
 }
@@ -103,7 +103,15 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    unshare(&[Namespace::Mount, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup])?;
+    unshare(&[Namespace::Mount])?;
+    let namespaces = &confinement.namespaces;
+    for (kind, of) in [
+        (Namespace::Ipc, &namespaces.ipc),
+        (Namespace::Uts, &namespaces.uts),
+        (Namespace::Cgroup, &namespaces.cgroup),
+    ] {
+        enter(kind, of)?;
+    }
     if confinement.network == Network::None {
         unshare(&[Namespace::Net])?;
         namespace::bring_loopback_up()?;
@@ -111,11 +119,16 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     if let Some(label) = &confinement.security.label {
         label::at_exec(label)?;
     }
-    namespace::set_host_name(&confinement.names.hostname)?;
+    if namespaces.uts == runtime::Namespace::Private {
+        namespace::set_host_name(&confinement.names.hostname)?;
+    }
 
     let mut step_root = StepRoot::over(root)?;
     system::mount_all(&mut step_root, confinement)?;
     netfiles::mount_all(&mut step_root, files)?;
+    for device in &confinement.devices {
+        step_root.mount_device(device)?;
+    }
     for volume in &confinement.mounts {
         step_root.mount_volume(volume)?;
     }
@@ -132,6 +145,18 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     process::reset_signals()?;
     process::close_at_exec()?;
     Ok(stubs)
+}
+
+/// Enters a namespace of this kind.
+fn enter(kind: Namespace, of: &runtime::Namespace) -> Result<(), Error> {
+    match of {
+        runtime::Namespace::Private => Ok(unshare(&[kind])?),
+        runtime::Namespace::Host => Ok(()),
+        runtime::Namespace::Of(path) => {
+            let file = std::fs::File::open(path).map_err(Error::file("open the namespace", path))?;
+            namespace::enter(kind, file.as_fd()).map_err(|source| Error::Enter { path: path.clone(), source })
+        }
+    }
 }
 
 /// Asks the kernel once more: it does not name a directory outside of the root from `/` on.

@@ -129,7 +129,7 @@ impl Server<'_> {
         let first = First {
             uid: process.uid,
             gid: process.gid,
-            groups: process.groups.clone(),
+            groups: process.groups.clone().unwrap_or_default(),
             capabilities: security.capabilities.clone(),
         };
         match self.ask(&Ask::Record { first }, &[listener.as_fd()])?.0 {

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::root::StepRoot;
 use super::target;
 use super::{EMPTY, Error};
-use crate::runtime::{Confinement, Limits, Masks};
+use crate::runtime::{Confinement, Limits, Masks, Namespace};
 
 /// No setuid programs and no device nodes.
 const PLAIN: Attributes = Attributes::MOUNT_ATTR_NOSUID.union(Attributes::MOUNT_ATTR_NODEV);
@@ -79,7 +79,7 @@ pub(super) fn mount_all(root: &mut StepRoot, confinement: &Confinement) -> Resul
         cgroups.attach(place.as_fd())?;
     }
     MASKED_SYS.into_iter().filter(in_sys).try_for_each(|path| mask(sys.as_fd(), path))?;
-    mount_dev(root, &confinement.limits)
+    mount_dev(root, confinement)
 }
 
 /// Hides what was asked for by name, wherever it is: after the volumes.
@@ -122,7 +122,7 @@ fn is_permission(error: &rbuild_userns::Error) -> bool {
     error.errno() == Some(Errno::PERM.raw_os_error())
 }
 
-fn mount_dev(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
+fn mount_dev(root: &mut StepRoot, confinement: &Confinement) -> Result<(), Error> {
     let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64m")];
     let dev = Tree::new("tmpfs", &settings, Attributes::MOUNT_ATTR_NOSUID)?;
     root.mount_kernel(&dev, "dev")?;
@@ -140,9 +140,13 @@ fn mount_dev(root: &mut StepRoot, limits: &Limits) -> Result<(), Error> {
     for (name, text) in LINKS {
         rustix::fs::symlinkat(text, &dev, name).map_err(Error::file("link in /dev:", name))?;
     }
-    for (name, tree) in
-        [("pts", terminals()?), ("shm", shared_memory(limits)?), ("mqueue", Tree::new("mqueue", &[], INERT)?)]
-    {
+    let (shm, mqueue) = if confinement.namespaces.ipc == Namespace::Host {
+        (of_host("/dev/shm")?, of_host("/dev/mqueue")?)
+    } else {
+        (Some(shared_memory(&confinement.limits)?), Some(Tree::new("mqueue", &[], INERT)?))
+    };
+    for (name, tree) in [("pts", Some(terminals()?)), ("shm", shm), ("mqueue", mqueue)] {
+        let Some(tree) = tree else { continue };
         rustix::fs::mkdirat(&dev, name, Mode::from_raw_mode(0o755))
             .map_err(Error::file("create in /dev:", name))?;
         let place = rustix::fs::openat(&dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
@@ -167,6 +171,16 @@ fn terminals() -> Result<Tree, Error> {
         }
         other => Ok(other?),
     }
+}
+
+/// What belongs to the host's ipc namespace, if the host has it mounted.
+fn of_host(path: &'static str) -> Result<Option<Tree>, Error> {
+    if !Path::new(path).is_dir() {
+        return Ok(None);
+    }
+    let tree = Tree::copy_of(Path::new(path), Depth::One)?;
+    tree.restrict(INERT, Depth::One)?;
+    Ok(Some(tree))
 }
 
 fn shared_memory(limits: &Limits) -> Result<Tree, Error> {

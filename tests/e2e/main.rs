@@ -7,6 +7,7 @@
 mod build;
 mod cache;
 mod cli;
+mod confined;
 mod copy;
 mod debian;
 mod doctor;

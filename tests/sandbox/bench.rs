@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rbuild::layer::{Content, LayerWriter, Metadata, Written};
 use rbuild::progress::Stream;
 use rbuild::runtime::{
-    Cancel, Confinement, Error, Exit, Job, LayerFiles, Names, Options, Outcome, ProcessSpec, RootfsChoice,
-    Sandbox,
+    Cancel, Confinement, Error, Exit, Groups, Job, LayerFiles, Names, Options, Outcome, ProcessSpec,
+    RootfsChoice, Sandbox,
 };
 use rbuild_userns::idmap::Choice;
 
@@ -79,7 +79,7 @@ impl Bench {
 
     pub fn with(dir: &Path, idmap: Choice) -> Result<Self, Error> {
         let cancel = Cancel::default();
-        let sandbox = Sandbox::start(&Options { idmap }, cancel.clone())?;
+        let sandbox = Sandbox::start(&Options { idmap, groups: Groups::Dropped }, cancel.clone())?;
         let next = AtomicU32::new(0);
         Ok(Self { dir: dir.to_path_buf(), sandbox, cancel, base: base(dir), next, scratch: None })
     }
@@ -99,7 +99,7 @@ impl Bench {
                 cwd: "/".to_owned(),
                 uid: 0,
                 gid: 0,
-                groups: Vec::new(),
+                groups: Some(Vec::new()),
             },
             confinement: Confinement {
                 names: Names { hostname: "step".to_owned(), ..Names::default() },

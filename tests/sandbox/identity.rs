@@ -142,7 +142,7 @@ fn a_command_may_begin_as_anybody() {
         &bench,
         "id -u; id -g; id -G; touch /tmp/x; busybox stat -c %u:%g /tmp/x /srv /srv/w; chown 0 /tmp/x || echo no; echo y > /dev/stdout",
     );
-    (job.process.uid, job.process.gid, job.process.groups) = (1000, 1001, vec![1003, 1002]);
+    (job.process.uid, job.process.gid, job.process.groups) = (1000, 1001, Some(vec![1003, 1002]));
     "/srv/w".clone_into(&mut job.process.cwd);
     let ran = bench.run(&job);
     assert_eq!(ran.exit(), Exit::Code(0), "{}", ran.stderr);

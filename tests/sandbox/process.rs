@@ -139,7 +139,7 @@ fn another_user_has_no_rights() {
         bench.output(script, |job| {
             job.process.uid = 1000;
             job.process.gid = 1001;
-            job.process.groups = vec![1002, 1003];
+            job.process.groups = Some(vec![1002, 1003]);
         })
     };
     assert_eq!(as_user("id -u; id -g; id -G"), "1000\n1001\n1001 1002 1003\n");

@@ -29,6 +29,17 @@ impl Capabilities {
         names
     }
 
+    /// The names of those that this process may use, or would have in a user namespace of its own.
+    pub fn obtainable() -> Result<Vec<String>, Error> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self::names());
+        }
+        let held = permitted()?;
+        let mut names: Vec<_> = caps::all().into_iter().filter(|one| held & one.bitmask() != 0).collect();
+        names.sort_by_key(ToString::to_string);
+        Ok(names.iter().map(ToString::to_string).collect())
+    }
+
     /// Whether `name` is in it.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|capability| capability.to_string() == name)
@@ -60,6 +71,10 @@ impl Capabilities {
     /// Makes it the permitted and effective set of this process; nothing is inheritable or ambient.
     pub fn assume(&self) -> Result<(), Error> {
         let bits = self.bits();
+        let held = permitted()?;
+        if let Some(missing) = self.0.iter().find(|capability| held & capability.bitmask() == 0) {
+            return Err(Error::NotHeld(missing.to_string()));
+        }
         let sets = rustix::thread::CapabilitySets {
             effective: rustix::thread::CapabilitySet::from_bits_retain(bits),
             permitted: rustix::thread::CapabilitySet::from_bits_retain(bits),
@@ -68,6 +83,11 @@ impl Capabilities {
         rustix::thread::set_capabilities(None, sets).map_err(refused("capset"))?;
         rustix::thread::clear_ambient_capability_set().map_err(refused("clear the ambient capabilities"))
     }
+}
+
+fn permitted() -> Result<u64, Error> {
+    let sets = rustix::thread::capabilities(None).map_err(refused("capget"))?;
+    Ok(sets.permitted.bits())
 }
 
 /// Whether this user namespace has groups to set: where its id map has one id alone, `setgroups` is denied for good

@@ -19,6 +19,9 @@ pub enum Error {
     /// A capability has a name that nobody knows.
     #[error("capability {0:?} is unknown")]
     Capability(String),
+    /// Nobody can give what he does not have.
+    #[error("capability {0} cannot be given to a command: rbuild itself does not have it")]
+    NotHeld(String),
     /// A seccomp profile that does not assemble.
     #[error("assemble the seccomp filter")]
     Assemble(#[source] seccompiler::BackendError),

@@ -1,7 +1,7 @@
 //! Namespaces: which ones a process leaves behind, and what a new one needs before it is of use.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sched::CloneFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -45,6 +45,11 @@ impl Namespace {
 pub fn unshare(kinds: &[Namespace]) -> Result<(), Error> {
     let flags = kinds.iter().fold(CloneFlags::empty(), |flags, kind| flags | kind.flag());
     nix::sched::unshare(flags).map_err(refused(format!("unshare({kinds:?})")))
+}
+
+/// Moves this process into a namespace of somebody else, by its open file.
+pub fn enter(kind: Namespace, file: BorrowedFd<'_>) -> Result<(), Error> {
+    nix::sched::setns(file, kind.flag()).map_err(refused(format!("setns({kind:?})")))
 }
 
 /// Names the machine, as this uts namespace sees it.

@@ -1,6 +1,7 @@
 //! How much RUN may use.
 
-use crate::runtime::Limits;
+use crate::dockerfile::did_you_mean;
+use crate::runtime::{Limits, RESOURCES, ResourceLimit};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -9,12 +10,52 @@ pub(super) struct Args {
     /// The size of /dev/shm, such as 64m; 0 sets no limit
     #[arg(long, value_name = "SIZE", default_value = "64m", value_parser = size)]
     shm_size: u64,
+    /// A resource limit, such as nofile=1024:2048; host is what rbuild itself has; may be given several times
+    #[arg(long = "ulimit", value_name = "TYPE=SOFT[:HARD]", value_parser = ulimit)]
+    ulimits: Vec<Ulimit>,
 }
+
+/// One `--ulimit`; `None` is `host`.
+type Ulimit = Option<ResourceLimit>;
 
 impl Args {
     pub(super) fn limits(&self) -> Limits {
-        Limits { shared_memory: self.shm_size }
+        Limits { shared_memory: self.shm_size, resources: self.ulimits.iter().flatten().cloned().collect() }
     }
+}
+
+fn ulimit(text: &str) -> Result<Ulimit, String> {
+    if text == "host" {
+        return Ok(None);
+    }
+    let (name, values) = text.split_once('=').ok_or("expected TYPE=SOFT[:HARD], or host")?;
+    let name = name.to_ascii_lowercase();
+    let Some((_, resource)) = RESOURCES.iter().find(|(known, _)| *known == name) else {
+        let known = RESOURCES.map(|(known, _)| known);
+        return Err(format!(
+            "there is no limit {name:?}{}; they are {}",
+            did_you_mean(&name, &known),
+            known.join(", ")
+        ));
+    };
+    let value = |text: &str| match text {
+        "-1" | "unlimited" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| format!("{number:?} is no number, -1 or unlimited")),
+    };
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let limit = ResourceLimit { resource: name, soft: value(soft)?, hard: value(hard)? };
+    let above = |one: Option<u64>, other: Option<u64>| one.unwrap_or(u64::MAX) > other.unwrap_or(u64::MAX);
+    if above(limit.soft, limit.hard) {
+        return Err(format!("the soft limit {soft} is above the hard limit {hard}"));
+    }
+    let own = rustix::process::getrlimit(*resource).maximum;
+    if above(limit.hard, own) && !rustix::process::geteuid().is_root() {
+        let own = own.map_or("unlimited".to_owned(), |own| own.to_string());
+        return Err(format!(
+            "the hard limit {hard} is above that of rbuild itself, {own}, and only root may raise one"
+        ));
+    }
+    Ok(Some(limit))
 }
 
 /// A number of bytes, with a unit of 1024 or a power of it: `b`, `k`, `m`, `g`, or the same with `b` or `ib` behind.
@@ -35,6 +76,28 @@ fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_have_a_name_and_one_or_two_values() {
+        let limit = |resource: &str, soft, hard| {
+            Some(Some(ResourceLimit { resource: resource.to_owned(), soft, hard }))
+        };
+        for (text, want) in [
+            ("host", Some(None)),
+            ("nofile=5", limit("nofile", Some(5), Some(5))),
+            ("NOFILE=5:7", limit("nofile", Some(5), Some(7))),
+            ("core=0:0", limit("core", Some(0), Some(0))),
+            ("nofile=7:5", None),
+            ("nofile=-1:5", None),
+            ("nofile", None),
+            ("nofile=", None),
+            ("nofile=x", None),
+            ("files=5", None),
+        ] {
+            assert_eq!(ulimit(text).ok(), want, "{text}");
+        }
+        assert!(ulimit("nofiles=5").unwrap_err().contains("did you mean nofile?"));
+    }
 
     #[test]
     fn sizes_have_units() {

@@ -1,13 +1,18 @@
 //! The options that every verb takes which runs commands: one file per noun, each turning its words into a value of
 //! `runtime`.
 
+mod devices;
 mod limits;
 mod mounts;
+mod namespaces;
 mod network;
+mod process;
 mod security;
 
+use std::collections::BTreeMap;
+
 use super::failure::Failure;
-use crate::runtime::{Confinement, Names};
+use crate::runtime::{Confinement, Groups, Names};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -17,7 +22,13 @@ pub(super) struct Args {
     #[command(flatten)]
     mounts: mounts::Args,
     #[command(flatten)]
+    devices: devices::Args,
+    #[command(flatten)]
     security: security::Args,
+    #[command(flatten)]
+    process: process::Args,
+    #[command(flatten)]
+    namespaces: namespaces::Args,
     #[command(flatten)]
     limits: limits::Args,
 }
@@ -28,9 +39,26 @@ impl Args {
         Ok(Confinement {
             security: self.security.security()?,
             limits: self.limits.limits(),
+            namespaces: self.namespaces.namespaces(),
+            devices: self.devices.devices(),
             network: self.network.network,
             names: Names::default(),
             mounts: self.mounts.volumes,
         })
+    }
+
+    /// The proxy settings that RUN sees.
+    pub(super) fn proxies(&self) -> BTreeMap<String, String> {
+        self.process.proxies()
+    }
+
+    /// What becomes of the user's groups.
+    pub(super) fn groups(&self) -> Result<Groups, Failure> {
+        self.process.groups()
+    }
+
+    /// Groups of the image that RUN has besides those of its user.
+    pub(super) fn further_groups(&self) -> Vec<String> {
+        self.process.further()
     }
 }

@@ -1,0 +1,143 @@
+//! The options of RUN that confine it or let it out, seen from inside.
+
+use crate::build::BUSYBOX;
+use crate::support::{Said, World};
+
+/// Builds one RUN with these options, where a proxy is set; what it printed.
+#[track_caller]
+fn output(world: &World, script: &str, args: &[&str]) -> String {
+    world.file("Dockerfile", format!("{BUSYBOX}RUN {script}\n"));
+    let mut command = world.command();
+    command.args(["bud", "--no-cache"]).args(args).arg(world.context());
+    let said = Said::of(command.env("http_proxy", "http://proxy.example:1").output().unwrap()).good();
+    let start = said.stdout.rfind(": RUN ").unwrap();
+    let lines = said.stdout[start..].lines().skip(1).take_while(|line| !line.starts_with("--> "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn options_of_run_are_seen_from_inside() {
+    let world = World::new();
+    world.busybox();
+    let bounding = "grep CapBnd /proc/self/status | cut -f2";
+    let limits = "ulimit -n; ulimit -Hn";
+    let rows: &[(&[&str], &str, &str)] = &[
+        (&["--cap-drop", "all"], bounding, "0000000000000000"),
+        (&["--cap-drop", "all", "--cap-add", "chown,CAP_KILL"], bounding, "0000000000000021"),
+        (&["--cap-add", "net_admin"], bounding, "00000000800415fb"),
+        (&["--cap-add", "all"], "grep CapInh /proc/self/status | cut -f2", "0000000000000000"),
+        (&["--cap-add", "sys_admin"], "mount -t tmpfs none /bin && echo mounted", "mounted"),
+        (&[], "mount -t tmpfs none /bin 2>/dev/null || echo refused", "refused"),
+        (&["--security-opt", "no-new-privileges"], "grep NoNewPrivs /proc/self/status | cut -f2", "1"),
+        (&["--security-opt", "seccomp=unconfined"], "grep Seccomp: /proc/self/status | cut -f2", "0"),
+        (&["--security-opt", "mask=/proc/version:/no/such"], "wc -c < /proc/version", "0"),
+        (&["--security-opt", "unmask=ALL"], "grep -c ' /proc/' /proc/self/mounts; true", "0"),
+        (&["--security-opt", "label=disable", "--security-opt", "apparmor=unconfined"], "echo ran", "ran"),
+        (&["--ulimit", "nofile=100:200"], limits, "100\n200"),
+        (&["--ulimit", "nofile=100", "--ulimit", "core=0"], "ulimit -c; ulimit -n", "0\n100"),
+        (&["--ulimit", "host"], "echo ran", "ran"),
+        (&["--shm-size", "1m"], "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "1024"),
+        (
+            &["--device", "/dev/null:/dev/hole"],
+            "echo x > /dev/hole; test -c /dev/hole && echo device",
+            "device",
+        ),
+        (&["--device", "/dev/fuse:/dev/fuse:rwm"], "test -c /dev/fuse && echo device", "device"),
+        (&["--device", "/dev/zero:/opt/zero"], "head -c 3 /opt/zero | wc -c", "3"),
+        (&["--http-proxy=false"], "echo ${http_proxy-unset}", "unset"),
+        (&["--http-proxy"], "echo ${http_proxy-unset}", "http://proxy.example:1"),
+        (&["--isolation", "oci"], "readlink /proc/self/ns/uts | cut -c1-3; hostname", "uts\nrbuild"),
+    ];
+    for (args, script, want) in rows {
+        assert_eq!(output(&world, script, args), *want, "{args:?} {script}");
+    }
+}
+
+#[test]
+fn namespaces_are_shared_as_asked() {
+    let world = World::new();
+    world.busybox();
+    let here =
+        |kind: &str| std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+    let rows: &[(&[&str], &str, bool)] = &[
+        (&[], "ipc", false),
+        (&[], "uts", false),
+        (&[], "cgroup", false),
+        (&["--ipc", "host"], "ipc", true),
+        (&["--uts=host"], "uts", true),
+        (&["--cgroupns=host"], "cgroup", true),
+        (&["--isolation", "chroot"], "ipc", true),
+        (&["--isolation", "chroot"], "cgroup", true),
+        (&["--isolation", "chroot"], "uts", false),
+        (&["--isolation", "chroot"], "pid", false),
+        (&["--isolation", "chroot", "--ipc", "private"], "ipc", false),
+        (&["--isolation", "rootless"], "ipc", false),
+    ];
+    for (args, kind, shared) in rows {
+        let got = output(&world, &format!("readlink /proc/self/ns/{kind}"), args);
+        assert!(got.starts_with(kind), "{args:?}: {got}");
+        assert_eq!(got == here(kind), *shared, "{args:?}: {kind}, {got}");
+    }
+    // entering somebody's is for root alone
+    let said = world.build(&format!("{BUSYBOX}RUN true\n"), &["--no-cache", "--ipc", "/proc/self/ns/ipc"]);
+    if std::env::var("RBUILD_TEST_LANE").is_ok_and(|lane| lane == "root") {
+        said.good();
+    } else {
+        said.fails(125, "can only be entered by root");
+    }
+}
+
+#[test]
+fn groups_are_those_of_the_image_or_the_users_own() {
+    let world = World::new();
+    world.busybox().file("group", "audio:x:29:\nother:x:3:\n");
+    let file = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY group /etc/group\nRUN [\"/bin/busybox\", \"id\", \"-G\"]\n";
+    let single = World::new().run(&["info"]).good().stdout.contains("\"mode\": \"single\"");
+    if !single {
+        let said =
+            world.build(file, &["--no-cache", "--group-add", "audio,7", "--group-add", "other"]).good();
+        assert!(said.stdout.contains("\n0 3 7 29\n"), "{}", said.stdout);
+    }
+    world.build(file, &["--no-cache", "--group-add", "keep-groups"]).good();
+    world.build(file, &["--no-cache", "--group-add", "nosuch"]).fails(125, "unable to find group nosuch");
+    world.build(file, &["--group-add", "keep-groups,audio"]).fails(125, "keep-groups stands alone");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_precisely() {
+    let world = World::new();
+    let profile = world.path("profile.json");
+    std::fs::write(&profile, "{\"defaultAction\": \"SCMP_ACT_ALLOW\",\n\"syscalls\": [{\"names\": [\"a\"], \"action\": \"SCMP_ACT_NOTIFY\"}]}")
+        .unwrap();
+    let profile = format!("seccomp={}", profile.display());
+    let rows: &[(&[&str], &str)] = &[
+        (&["--cap-add", "net_amdin"], "(did you mean CAP_NET_ADMIN?)"),
+        (&["--cap-add", "all", "--cap-drop", "all"], "contradict each other"),
+        (
+            &["--security-opt", &profile],
+            "SCMP_ACT_NOTIFY needs an agent, and a build has none at line 2 column",
+        ),
+        (&["--security-opt", "seccomp=/no/such/file"], "/no/such/file: No such file or directory"),
+        (&["--security-opt", "sec=x"], "there is no security option \"sec\""),
+        (&["--security-opt", "mask=etc"], "\"etc\" is no absolute path"),
+        (&["--device", "/etc/passwd"], "/etc/passwd is no device"),
+        (&["--device", "/dev/null:/dev/x:r"], "nothing could hold a command to \"r\""),
+        (&["--device", "/no/such"], "No such file or directory"),
+        (&["--ulimit", "nofiles=1"], "(did you mean nofile?)"),
+        (&["--ulimit", "nofile=2:1"], "the soft limit 2 is above the hard limit 1"),
+        (&["--shm-size", "1x"], "expected a number of bytes"),
+        (&["--pid", "host"], "Only private works"),
+        (&["--ipc", "/no/such"], "there is no /no/such"),
+        (&["--isolation", "vm"], "expected oci, rootless or chroot"),
+    ];
+    for (args, want) in rows {
+        world.build("FROM scratch\n", args).fails(125, want);
+    }
+    let has_apparmor = std::path::Path::new("/sys/module/apparmor/parameters/enabled").exists();
+    if !has_apparmor {
+        world.build("FROM scratch\n", &["--security-opt", "apparmor=x"]).fails(125, "does not run AppArmor");
+    }
+    if !std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        world.build("FROM scratch\n", &["--security-opt", "label=type:x"]).fails(125, "does not run SELinux");
+    }
+}
