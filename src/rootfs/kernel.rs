@@ -61,7 +61,14 @@ impl Root for KernelRoot {
         let Self { mounted, live, stack, root } = *self;
         let written = mounted.unmount().and_then(|()| {
             let mut writer = LayerWriter::create(tar);
-            freeze::write(&freeze::Upper, &live.upper, &root, &stack, &Ignore::new(ignore), &mut writer)?;
+            freeze::write(
+                &freeze::Upper { stack: &stack },
+                &live.upper,
+                &root,
+                &stack,
+                &Ignore::new(ignore),
+                &mut writer,
+            )?;
             Ok(writer.finish()?)
         });
         let removed = live.remove();

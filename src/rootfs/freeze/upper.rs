@@ -6,21 +6,25 @@ use std::os::fd::BorrowedFd;
 
 use super::descent::Descent;
 use super::entry::{self, Body};
+use super::is_same;
 use super::walk::{Said, Source};
-use crate::rootfs::Node;
+use crate::rootfs::{Node, Stack};
 
 const OPAQUE: &CStr = c"user.overlay.opaque";
 const WHITEOUT: &CStr = c"user.overlay.whiteout";
 
-/// All that an upper directory holds is a change.
-pub(in crate::rootfs) struct Upper;
+/// All that an upper directory holds was changed, though it may be again as it was.
+pub(in crate::rootfs) struct Upper<'a> {
+    /// What lies below.
+    pub stack: &'a Stack,
+}
 
-impl Source for Upper {
+impl Source for Upper<'_> {
     fn names(&self, here: &Descent, _: Option<&Node>) -> io::Result<Vec<CString>> {
         Ok(here.list()?.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn read(&self, dir: BorrowedFd<'_>, name: &CStr, _: Option<&Node>) -> io::Result<Said> {
+    fn read(&self, dir: BorrowedFd<'_>, name: &CStr, below: Option<&Node>) -> io::Result<Said> {
         let entry = entry::read(dir, name)?;
         Ok(match &entry.body {
             // "x" only says that whiteouts below may be attributes; "y" is opaque.
@@ -29,7 +33,21 @@ impl Source for Upper {
             }
             Body::File { file, size: 0 } if entry::xattr(file, WHITEOUT)?.is_some() => Said::Whiteout,
             Body::Char { major: 0, minor: 0 } => Said::Whiteout,
-            _ => Said::Is(entry),
+            Body::Directory(_) => Said::Is(entry),
+            _ => match below {
+                Some(node) if self.is_alone(&entry, node) && is_same(&entry, self.stack, node)? => {
+                    Said::Unchanged
+                }
+                _ => Said::Is(entry),
+            },
         })
+    }
+}
+
+impl Upper<'_> {
+    /// One name here and one below: where there are several, overlayfs has parted them, and the layer says what the step
+    /// saw.
+    fn is_alone(&self, entry: &entry::Entry, node: &Node) -> bool {
+        entry.identity.is_none() && self.stack.inode(node).nlink == 1
     }
 }

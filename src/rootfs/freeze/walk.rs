@@ -230,6 +230,10 @@ impl Walk<'_> {
                 self.leave_out();
                 return Ok(());
             }
+            Body::Socket if below.is_some() => {
+                self.write_parents()?;
+                return Ok(self.layer.whiteout(&self.path)?);
+            }
             Body::Socket => return Ok(()),
             Body::Directory(_) => Content::Directory,
             Body::File { file, size } => {

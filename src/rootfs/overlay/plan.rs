@@ -122,6 +122,13 @@ impl Tree {
                 pending.push(Pending { above: Some(index), id: child, path, below: node });
                 continue;
             }
+            // No layer has a word for a socket; what it took the place of is gone all the same.
+            if matches!(inode.kind, Kind::Socket) {
+                if node.is_some() {
+                    walk.write(index, path, What::Whiteout);
+                }
+                continue;
+            }
             let write = !self.lies_as_below(inode, node.as_ref()) || self.differs(child)?;
             if inode.nlink > 1 || write && inode.below.is_some() {
                 walk.linked.entry(child).or_default().push((index, path, write));

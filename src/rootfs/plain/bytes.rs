@@ -1,22 +1,21 @@
-//! The bytes of a file: from the layer's tar to a file of their own, and back for a comparison.
+//! The bytes of a file: from the layer's tar to a file of their own.
 //!
 //! The tar lies on the same file system, so `copy_file_range(2)` copies inside the kernel, and shares the blocks where the
 //! file system can (btrfs, xfs, bcachefs). Sharing wants both offsets on a block's boundary, and a tar aligns data to 512
 //! bytes: of blocks of 4 KiB one file in eight happens to lie right. FICLONERANGE has the same rule.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::copy_file_range;
 use rustix::io::Errno;
 
 use crate::layer::{Ino, Layer};
-use crate::rootfs::{Node, Stack};
 
 /// Up to here, in bytes, a read and a write cost less than `copy_file_range(2)`, which sets up a pipe.
 const SMALL: u64 = 64 << 10;
-/// Bytes copied or compared at once.
+/// Bytes copied at once.
 const CHUNK: usize = 256 << 10;
 
 /// Writes a file of the layer into `to`, which is empty. Holes stay holes.
@@ -60,22 +59,4 @@ fn copy_through(from: &File, start: u64, to: &File, at: u64, len: u64) -> io::Re
         done += count as u64;
     }
     Ok(())
-}
-
-/// Whether `file`, which is as long, holds the same bytes as the stack's.
-pub(super) fn are_equal(stack: &Stack, node: &Node, mut file: &File) -> io::Result<bool> {
-    let (mut ours, mut theirs) = (vec![0; CHUNK], Vec::with_capacity(CHUNK));
-    let mut offset = 0;
-    loop {
-        let count = stack.read_at(node, &mut ours, offset)?;
-        theirs.clear();
-        file.by_ref().take(count as u64).read_to_end(&mut theirs)?;
-        if ours[..count] != theirs[..] {
-            return Ok(false);
-        }
-        if count == 0 {
-            return Ok(true);
-        }
-        offset += count as u64;
-    }
 }

@@ -1,16 +1,13 @@
 //! The difference between the tree and the baseline, name by name.
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
 use super::baseline::{Baseline, Device, Row, Stamp};
-use super::bytes;
-use crate::layer::Kind;
-use crate::rootfs::freeze::{self, Body, Descent, Entry, Said, Source, metadata_in};
+use crate::rootfs::freeze::{self, Body, Descent, Entry, Said, Source};
 use crate::rootfs::{Node, Stack};
 
 /// Compares a whole tree with what it was made of.
@@ -50,28 +47,10 @@ impl Source for Difference<'_> {
             // A file with several names is written under all of them once it was touched: one of them may be new.
             _ if stamp.names > 1 => Ok(Said::Is(entry)),
             _ => match same {
-                Some(node) if self.is_equal(&entry, node)? => Ok(Said::Unchanged),
+                Some(node) if freeze::is_same(&entry, self.stack, node)? => Ok(Said::Unchanged),
                 _ => Ok(Said::Is(entry)),
             },
         }
-    }
-}
-
-impl Difference<'_> {
-    /// Whether an inode that was touched is again what the stack has.
-    fn is_equal(&self, entry: &Entry, node: &Node) -> io::Result<bool> {
-        let inode = self.stack.inode(node);
-        if entry.meta != metadata_in(self.stack, node) {
-            return Ok(false);
-        }
-        Ok(match (&entry.body, inode.kind) {
-            (Body::File { file, size }, Kind::File) => {
-                *size == inode.size && bytes::are_equal(self.stack, node, &File::from(file.try_clone()?))?
-            }
-            // The kind of an inode never changes, nor does a link's text or a device's number.
-            (Body::File { .. }, _) => false,
-            _ => true,
-        })
     }
 }
 
