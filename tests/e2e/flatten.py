@@ -1,48 +1,70 @@
 """Merges layer tars, bottom first, and prints one line an entry.
 
-type mode uid:gid size-or-device path [-> target] [= hard link group] [xattr=hex ...] [#sha256 of the bytes]
+type mode uid:gid size-or-device path [-> target] [= hard link group] [@seconds+nanoseconds] [#sha256 of the bytes]
+[xattr=hex ...]. Times only where the first argument is --times.
 """
+import collections
 import hashlib
 import sys
 import tarfile
 
-tree = {}  # path -> (info, layer, xattrs)
+arguments = sys.argv[1:]
+with_times = arguments[:1] == ["--times"]
+tree = {}  # path -> (info, layer, the layer's names)
+held = collections.defaultdict(set)  # directory -> paths in it
 
 
-def drop(path):
-    if path in tree:
-        for old in [p for p in tree if p == path or p.startswith(path + "/")]:
-            del tree[old]
+def below(path):
+    for child in list(held[path]):
+        yield from below(child)
+        yield child
 
 
-for number, name in enumerate(sys.argv[1:]):
+def drop(paths):
+    for path in list(paths):
+        tree.pop(path, None)
+        held[path.rpartition("/")[0]].discard(path)
+
+
+def time(info):
+    """Exactly: tarfile makes a float of it."""
+    seconds, _, fraction = info.pax_headers.get("mtime", str(int(info.mtime))).partition(".")
+    nanoseconds = int(fraction.ljust(9, "0"))
+    if seconds.startswith("-") and nanoseconds:
+        return f"{int(seconds) - 1}+{10**9 - nanoseconds}"
+    return f"{seconds}+{nanoseconds}"
+
+
+for name in arguments[with_times:]:
     layer = tarfile.open(name, errors="surrogateescape")
+    names = {}
     fresh = set()
     for info in layer:
         path = info.name.strip("/")
         path = path[2:] if path.startswith("./") else path
+        names[path] = info
         if path in ("", "."):
             continue
         directory, _, base = path.rpartition("/")
         if base == ".wh..wh..opq":
-            for old in [p for p in tree if p.startswith(directory + "/") and p not in fresh]:
-                del tree[old]
+            drop(p for p in below(directory) if p not in fresh)
             continue
         if base.startswith(".wh."):
             hidden = (directory + "/" if directory else "") + base[4:]
             if hidden not in fresh:
-                drop(hidden)
+                drop([*below(hidden), hidden])
             continue
-        if not (path in tree and tree[path][0].isdir() and info.isdir()):
-            drop(path)
-        tree[path] = (info, layer)
+        if not info.isdir() or (path in tree and not tree[path][0].isdir()):
+            drop([*below(path), path])
+        tree[path] = (info, layer, names)
+        held[directory].add(path)
         fresh.add(path)
 
 links = {}
-for path, (info, layer) in sorted(tree.items()):
+for path, (info, layer, names) in sorted(tree.items()):
     source = info
     while source.islnk():
-        source = layer.getmember(source.linkname) if source.linkname in layer.getnames() else layer.getmember("./" + source.linkname)
+        source = names[source.linkname.removeprefix("./")]
     kind = {tarfile.REGTYPE: "f", tarfile.AREGTYPE: "f", tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.CHRTYPE: "c",
             tarfile.BLKTYPE: "b", tarfile.FIFOTYPE: "p"}.get(source.type, "?")
     line = f"{kind} {source.mode & 0o7777:04o} {source.uid}:{source.gid}"
@@ -53,11 +75,13 @@ for path, (info, layer) in sorted(tree.items()):
     line += f" {path}"
     if kind == "l":
         line += f" -> {source.linkname}"
+    if with_times:
+        line += f" @{time(source)}"
+    # The smallest path that shares the bytes names the group.
+    first = links.setdefault((id(layer), source.offset), path)
+    if first != path:
+        line += f" = {first}"
     if kind == "f":
-        # The smallest path that shares the bytes names the group.
-        first = links.setdefault((id(layer), source.offset), path)
-        if first != path:
-            line += f" = {first}"
         data = layer.extractfile(source)
         line += f" #{hashlib.sha256(data.read()).hexdigest()[:16]}"
     for key, value in sorted(source.pax_headers.items()):

@@ -26,7 +26,7 @@ fn unfit() -> Option<&'static str> {
 static DRIVER: Mutex<RootfsChoice> = Mutex::new(RootfsChoice::Auto);
 
 /// Runs a test whose jobs all ask for `driver`, or says why it cannot; where everything must run, that is a failure.
-pub fn on(driver: RootfsChoice, test: fn()) {
+pub fn on(driver: RootfsChoice, test: &dyn Fn()) {
     match unfit().map_or_else(|| choose(driver), |why| Err(why.to_owned())) {
         Ok(()) => test(),
         // in this lane every job runs on the others

@@ -11,6 +11,7 @@ mod harness;
 mod identity;
 mod process;
 mod root;
+mod table;
 
 use std::process::ExitCode;
 
@@ -31,17 +32,28 @@ fn main() -> ExitCode {
     if arguments == [escapes::REOPENED] {
         escapes::reopen();
     }
+    if let [role, on @ ..] = &arguments[..]
+        && role == table::PERFORMER
+    {
+        table::perform(on);
+        return ExitCode::SUCCESS;
+    }
     let rows = [process::TESTS, root::TESTS, confined::TESTS, end::TESTS, escapes::TESTS].concat();
     let on_driver = |(driver, choice): (&'static str, RootfsChoice)| {
         rows.clone().into_iter().map(move |(name, test)| Test {
             name: format!("{driver}::{name}"),
-            run: Box::new(move || bench::on(choice, test)),
+            run: Box::new(move || bench::on(choice, &test)),
         })
     };
     let recorded = identity::TESTS.iter().map(|&(name, test)| Test {
         name: format!("identity::{name}"),
-        run: Box::new(move || bench::on(RootfsChoice::Auto, test)),
+        run: Box::new(move || bench::on(RootfsChoice::Auto, &test)),
     });
-    let tests: Vec<Test> = DRIVERS.into_iter().flat_map(on_driver).chain(recorded).collect();
+    let tables = table::PAIRS.iter().map(|&(name, driver, ownership)| Test {
+        name: name.to_owned(),
+        run: Box::new(move || bench::on(driver, &move || table::run(driver, ownership))),
+    });
+    let on_drivers = DRIVERS.into_iter().flat_map(on_driver);
+    let tests: Vec<Test> = on_drivers.chain(recorded).chain(tables).collect();
     harness::main(&arguments, &tests)
 }

@@ -1,4 +1,5 @@
-//! What a step sees of its layers, and what it leaves.
+//! What a step sees of its layers, served as one view or one by one, and what it leaves. What operations come to on every
+//! driver is the table of `tests/sandbox/table`.
 
 use super::{DRIVERS, House, freeze, grown, inside, sh};
 use crate::layer::Layer;
@@ -133,32 +134,6 @@ fn rows() {
         }
         house.stop();
     }
-}
-
-#[test]
-fn the_next_step_sees_what_this_one_left() {
-    if !inside("rows::the_next_step_sees_what_this_one_left") {
-        return;
-    }
-    // A directory's size, links and the top's time are the file system's own affair.
-    let list = "find . -mindepth 1 \\( -type d -printf '%P d %m %U %G\\n' \\) \
-                -o -printf '%P %y %m %U %G %s %T@ %l\\n' | LC_ALL=C sort; \
-                find . -type f | LC_ALL=C sort | xargs getcap 2>/dev/null; \
-                getfattr -hRdm '^user' . | grep user | grep -v overlay | LC_ALL=C sort";
-    let house = House::new();
-    for (driver, (row, script, ..)) in
-        DRIVERS.into_iter().flat_map(|driver| ROWS.iter().map(move |row| (driver, row)))
-    {
-        let all = stack(&LAYERS);
-        let (root, _live) = house.prepare(driver, &all);
-        sh(root.path(), &format!("{script}\nrm -f sock"));
-        let before = sh(root.path(), list);
-        let layer = freeze(root, &[]).unwrap();
-        let (after, layer) = house.run(driver, &grown(&all, layer), list, &[]);
-        assert_eq!(after, before, "{row}, {driver:?}");
-        assert!(dump(&layer).is_empty(), "{row}, {driver:?}: looking left {:?}", dump(&layer));
-    }
-    house.stop();
 }
 
 #[test]

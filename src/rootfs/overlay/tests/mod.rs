@@ -5,8 +5,6 @@ mod cases;
 mod direct;
 mod dump;
 mod namespace;
-mod oracle;
-mod table;
 mod through;
 
 use std::fs::File;
