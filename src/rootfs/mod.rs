@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 use crate::layer::Written;
 
-pub use ownership::{Creators, Ids, Inode, Owner, Ownership};
+pub use ownership::{Creators, Ids, Inode, Owner, Ownership, Record};
 pub use served::Requests;
 pub use server::Server;
 pub use stack::{Follow, Node, Resolved, Stack};

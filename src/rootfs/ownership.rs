@@ -31,6 +31,15 @@ pub trait Creators: Send + Sync {
     fn owner(&self, thread: u32) -> Owner;
 }
 
+/// What is recorded of an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose it is.
+    pub owner: Owner,
+    /// When that changed last, in seconds and nanoseconds, where the kernel may not have heard of it.
+    pub changed: Option<(i64, u32)>,
+}
+
 /// An inode as `statx` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Inode {
@@ -52,7 +61,7 @@ pub trait Ownership: Send + Sync {
     fn goes_by_birth(&self) -> bool;
 
     /// `None`: it is as the kernel shows it.
-    fn owner(&self, inode: &Inode) -> Option<Owner>;
+    fn record(&self, inode: &Inode) -> Option<Record>;
 
     /// Whether it has file capabilities, which a new owner takes away.
     fn has_capabilities(&self, inode: &Inode) -> bool;

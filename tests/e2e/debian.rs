@@ -62,3 +62,54 @@ fn on_the_kernel_driver() {
 fn on_the_fuse_driver() {
     build_push_run("fuse");
 }
+
+/// What gives files away and becomes others: accounts, a service's own files, sandboxed downloads, packages with a group
+/// of their own, archives, setuid and setgid.
+const IDENTITIES: &str = r"
+RUN useradd --system --uid 999 --create-home --home-dir /srv/app app \
+ && su app -s /bin/sh -c 'touch /srv/app/mine; mkdir /srv/app/d; ln -s mine /srv/app/l; id' \
+ && install -o app -g app -m 750 /dev/null /srv/app/installed && su nobody -s /bin/sh -c id
+RUN mkdir /t && cd /t && mkdir a && touch a/f a/g && chown 12:34 a a/f && chmod 4751 a/g && chown root:shadow a/g \
+ && chmod 2755 a/g && tar cf /t.tar a && rm -r a && tar xpf /t.tar && rm /t.tar && chown --from=12:34 -R daemon:adm a
+RUN apt-get update && apt-get install -y --no-install-recommends cron at && rm -rf /var/lib/apt/lists/*
+USER app:adm
+WORKDIR /srv/app/work
+RUN id && touch /srv/app/by-user
+";
+
+/// Content with the time of day, or the order of a hash table, in it. Whose it is and with which bits is compared all the
+/// same.
+const CHANGEABLE: [&str; 3] = ["\tvar/cache/apt/", "\tvar/log/apt/", "\tvar/log/dpkg.log\t"];
+/// Columns of a header before the size.
+const WHOSE: usize = 6;
+
+#[test]
+fn one_id_gives_the_headers_of_all_ids() {
+    let Some(base) = provided("RBUILD_TEST_BASE") else { return };
+    let build = |global: &[&str]| {
+        let world = World::with(global);
+        let said = world.build(&format!("FROM {base}{IDENTITIES}"), &["-t", "x"]).good();
+        for line in
+            ["uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n", "uid=999(app) gid=4(adm)"]
+        {
+            assert!(said.stdout.contains(line), "{line}\n{}", said.stdout);
+        }
+        world.headers("x")
+    };
+    let info = World::new().run(&["info"]).good().stdout;
+    if info.contains("\"mode\": \"single\"") {
+        eprintln!("skipped: needs a range of ids to compare with");
+        return;
+    }
+    let (all, one) = (build(&["--rootfs", "fuse"]), build(&["--rootfs", "fuse", "--idmap", "single"]));
+    assert!(all.len() > 3000, "{} headers", all.len());
+    let judged = |line: &String| {
+        let is_changeable = CHANGEABLE.iter().any(|path| line.contains(path));
+        let columns = if is_changeable { WHOSE } else { usize::MAX };
+        line.split('\t').take(columns).collect::<Vec<_>>().join("\t")
+    };
+    let pairs = all.iter().zip(&one).map(|(all, one)| (judged(all), judged(one)));
+    let differ: Vec<_> = pairs.filter(|(all, one)| all != one).collect();
+    assert!(differ.is_empty(), "{differ:#?}");
+    assert_eq!(all.len(), one.len());
+}

@@ -144,6 +144,11 @@ impl World {
     pub fn tree(&self, name: &str) -> Vec<String> {
         flatten(&self.store(), &self.config(name))
     }
+
+    /// Every header of the layers of image `name`, one line each, its columns divided by tabs.
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        read_layers(&self.store(), &self.config(name), "headers.py")
+    }
 }
 
 /// Runs another program and gives its stdout; panics with what it said where it fails.
@@ -158,12 +163,17 @@ pub fn tool(name: &str, args: &[&str]) -> String {
 /// Merges the layers of a config by a reader of its own (python3's tarfile), so that rbuild's index is not
 /// judged by itself.
 fn flatten(store: &Path, config: &serde_json::Value) -> Vec<String> {
+    read_layers(store, config, "flatten.py")
+}
+
+/// What a script of ours says of the layers of a config.
+fn read_layers(store: &Path, config: &serde_json::Value, script: &str) -> Vec<String> {
     let layers = config["rootfs"]["diff_ids"].as_array().unwrap();
     let paths: Vec<String> = layers
         .iter()
         .map(|digest| store.join("blobs/sha256").join(&digest.as_str().unwrap()[7..]).display().to_string())
         .collect();
-    let script = file_of_tests("flatten.py");
+    let script = file_of_tests(script);
     let mut args = vec![script.as_str()];
     args.extend(paths.iter().map(String::as_str));
     tool("python3", &args).lines().map(str::to_owned).collect()

@@ -309,6 +309,18 @@ def a_parent_that_changes_later_does_not_change_its_child():
 
 
 @row
+def limits_are_no_matter():
+    def work():
+        import resource
+        for limit in range(16):
+            resource.setrlimit(limit, resource.getrlimit(limit))
+        resource.prlimit(0, 10, resource.prlimit(0, 10))
+        return ids(), resource.getrlimit(10), child(ids)
+
+    return as_user(work)
+
+
+@row
 def threads_are_one():
     def work():
         done, seen = threading.Barrier(3), []

@@ -75,7 +75,8 @@ fn address(value: u64) -> io::Result<*mut libc::c_void> {
 /// What a process carries and its children inherit, over `fork` and `execve` alike: the soft limit of file locks, which
 /// Linux has not looked at since 2.4 (`setrlimit(2)`, `RLIMIT_LOCKS`).
 ///
-/// The threads of a process share it.
+/// The threads of a process share it. A program that sets all its limits (`pam_limits(8)`) would lose it: calls about this
+/// one are handed over, too.
 pub fn mark(thread: i32) -> io::Result<u64> {
     limits(thread, None).map(|limits| limits.rlim_cur)
 }
@@ -84,6 +85,21 @@ pub fn mark(thread: i32) -> io::Result<u64> {
 pub fn set_mark(thread: i32, mark: u64) -> io::Result<()> {
     let hard = limits(thread, None)?.rlim_max;
     limits(thread, Some(libc::rlimit64 { rlim_cur: mark, rlim_max: hard })).map(drop)
+}
+
+/// Its number.
+#[cfg(target_env = "gnu")]
+pub(crate) const LIMIT: u32 = libc::RLIMIT_LOCKS;
+#[cfg(not(target_env = "gnu"))]
+pub(crate) const LIMIT: u32 = libc::RLIMIT_LOCKS.unsigned_abs();
+
+/// The bytes of a limit that nobody set: `struct rlimit`.
+pub fn no_limit() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for half in bytes.chunks_exact_mut(8) {
+        half.copy_from_slice(&NO_MARK.to_ne_bytes());
+    }
+    bytes
 }
 
 /// What stands in the place of a mark that was never set.

@@ -66,6 +66,16 @@ impl Status {
         (self.0.stx_uid, self.0.stx_gid)
     }
 
+    /// When it changed last.
+    pub fn changed(&self) -> (i64, u32) {
+        (self.0.stx_ctime.tv_sec, self.0.stx_ctime.tv_nsec)
+    }
+
+    /// Says that it changed at another time.
+    pub fn set_changed(&mut self, (seconds, nanoseconds): (i64, u32)) {
+        (self.0.stx_ctime.tv_sec, self.0.stx_ctime.tv_nsec) = (seconds, nanoseconds);
+    }
+
     /// Says that somebody else owns it.
     pub fn set_owner(&mut self, user: u32, group: u32) {
         (self.0.stx_uid, self.0.stx_gid) = (user, group);

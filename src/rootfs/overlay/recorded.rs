@@ -4,7 +4,7 @@ use super::attributes::{Attributes, now};
 use super::create::{Modes, New};
 use super::tree::{Id, Tree};
 use super::{Errno, Overlay};
-use crate::rootfs::{Ids, Inode, Owner, Ownership};
+use crate::rootfs::{Ids, Inode, Owner, Ownership, Record};
 
 /// File capabilities.
 const CAPABILITIES: &[u8] = b"security.capability";
@@ -47,10 +47,11 @@ impl Ownership for Recorded {
         false
     }
 
-    fn owner(&self, inode: &Inode) -> Option<Owner> {
+    fn record(&self, inode: &Inode) -> Option<Record> {
         let tree = self.overlay.tree();
         let inode = tree.inode(inode.number).ok()?;
-        Some(Owner { uid: inode.uid, gid: inode.gid })
+        let owner = Owner { uid: inode.uid, gid: inode.gid };
+        Some(Record { owner, changed: Some((inode.ctime.secs, inode.ctime.nanos)) })
     }
 
     fn has_capabilities(&self, inode: &Inode) -> bool {

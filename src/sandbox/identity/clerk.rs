@@ -115,6 +115,7 @@ impl Desk {
             Call::Groups(room, into) => self.groups(thread, room, into, &still_waits),
             Call::ChangeGroups(count, from) => self.change_groups(thread, count, from),
             Call::Capabilities(header, data) => self.capabilities(thread, header, data, &still_waits),
+            Call::Limit(into) => Self::limit(thread, into, &still_waits),
             Call::ChangeCapabilities(header, data) => self.change_capabilities(thread, header, data),
         };
         answered.unwrap_or_else(|errno| Answer::Errno(errno.raw_os_error()))

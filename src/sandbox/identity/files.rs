@@ -11,7 +11,7 @@ use super::capabilities::CHOWN;
 use super::clerk::Desk;
 use super::people::Identity;
 use super::view::{Place, field};
-use crate::rootfs::{Inode, Owner};
+use crate::rootfs::{Inode, Owner, Record};
 
 /// Setuid and setgid.
 const PRIVILEGED: u32 = 0o6000;
@@ -31,11 +31,16 @@ impl Desk {
         };
         let Some(place) = self.view.place(thread, file) else { return Answer::Go };
         let Some(mut status) = self.view.status(&place, wanted) else { return Answer::Go };
-        let Some(owner) = self.owner(&place, &status) else { return Answer::Go };
-        if (owner.uid, owner.gid) == status.owner() || !still_waits() {
+        let Some(Record { owner, changed }) = self.record(&place, &status) else { return Answer::Go };
+        // later than what the kernel knows, if the owner changed behind its back
+        let changed = changed.filter(|changed| *changed > status.changed());
+        if ((owner.uid, owner.gid) == status.owner() && changed.is_none()) || !still_waits() {
             return Answer::Go;
         }
         status.set_owner(owner.uid, owner.gid);
+        if let Some(changed) = changed {
+            status.set_changed(changed);
+        }
         let bytes = match form {
             Form::Stat => status.to_stat(),
             Form::Statx(_) => status.to_statx(),
@@ -47,18 +52,24 @@ impl Desk {
         }
     }
 
-    /// The recorded owner of what is at a place, or who the kernel says if nobody recorded any.
+    /// Whose the file at a place is.
     pub(super) fn owner(&self, place: &Place, status: &Status) -> Option<Owner> {
+        self.record(place, status).map(|record| record.owner)
+    }
+
+    /// What is recorded of the file at a place, or what the kernel says if nothing is.
+    fn record(&self, place: &Place, status: &Status) -> Option<Record> {
+        let as_owned_by = |owner| Record { owner, changed: None };
         let (uid, gid) = status.owner();
-        let as_shown = Owner { uid, gid };
+        let as_shown = as_owned_by(Owner { uid, gid });
         if status.device() == self.owners.device() {
-            return Some(self.owners.owner(&self.inode(place, status)?).unwrap_or(as_shown));
+            return Some(self.owners.record(&self.inode(place, status)?).unwrap_or(as_shown));
         }
         if self.elsewhere.is_empty() {
             return Some(as_shown);
         }
         let inode = self.inode(place, status)?;
-        Some(self.elsewhere.get(&inode).copied().unwrap_or(as_shown))
+        Some(self.elsewhere.get(&inode).copied().map_or(as_shown, as_owned_by))
     }
 
     /// Asks for the time of birth where it matters: FUSE would send a message for it.

@@ -156,6 +156,14 @@ impl Desk {
         DONE
     }
 
+    /// The limit that carries the mark: to the program it is one that nobody set, and setting it is of no effect anyway.
+    pub(super) fn limit(thread: i32, into: Address, still_waits: &dyn Fn() -> bool) -> Result<Answer, Errno> {
+        if into != 0 && still_waits() {
+            caller::write(thread, into, &caller::no_limit()).map_err(|error| errno(&error))?;
+        }
+        DONE
+    }
+
     /// How the data behind a capability header is laid out, if it is about the caller. Anything else is the kernel's.
     fn form(&self, thread: i32, header: Address) -> Option<CapabilityForm> {
         let mut bytes = [0; 8];

@@ -59,6 +59,8 @@ pub enum Call {
     Capabilities(Address, Address),
     /// New capability sets of the caller: header and data.
     ChangeCapabilities(Address, Address),
+    /// The limit that carries the mark ([`crate::caller::mark`]) is looked at, to be written there, or set.
+    Limit(Address),
 }
 
 /// How a call names a file.
@@ -122,6 +124,7 @@ pub enum Change {
 }
 
 const PR_SET_KEEPCAPS: u32 = 8;
+const MARK: u32 = crate::caller::LIMIT;
 const NOFOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW.unsigned_abs();
 const EMPTY: u32 = libc::AT_EMPTY_PATH.unsigned_abs();
 
@@ -178,6 +181,10 @@ pub(super) fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Ba
     rules.insert(libc::SYS_mknodat, device(2)?);
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_mknod, device(1)?);
+    let of_the_mark = |argument| when(argument, SeccompCmpOp::Eq, MARK).map(|rule| vec![rule]);
+    rules.insert(libc::SYS_getrlimit, of_the_mark(0)?);
+    rules.insert(libc::SYS_setrlimit, of_the_mark(0)?);
+    rules.insert(libc::SYS_prlimit64, of_the_mark(1)?);
     rules.insert(libc::SYS_prctl, vec![when(0, SeccompCmpOp::Eq, PR_SET_KEEPCAPS)?]);
     Ok(rules)
 }
@@ -232,6 +239,9 @@ impl Call {
             libc::SYS_execveat => Self::Execute(File::at(first, second, low(fifth))),
             libc::SYS_chroot => Self::ChangeRoot,
             libc::SYS_prctl => Self::KeepCapabilities(second != 0),
+            libc::SYS_getrlimit => Self::Limit(second),
+            libc::SYS_setrlimit => Self::Limit(0),
+            libc::SYS_prlimit64 => Self::Limit(fourth),
             libc::SYS_getuid => Self::Id(user, Part::Real),
             libc::SYS_geteuid => Self::Id(user, Part::Effective),
             libc::SYS_getgid => Self::Id(group, Part::Real),
