@@ -70,12 +70,14 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The command of a RUN ended badly. The program's own exit code follows it.
-    #[error("while running {:?}: {}", shortened(.command), describe(*.exit))]
+    #[error("while running {:?}: {}{}", shortened(.command), describe(*.exit), memory(*.out_of_memory))]
     Failed {
         /// The command; its first line stands for it in the message.
         command: String,
         /// How it ended.
         exit: Exit,
+        /// The limit of memory, in bytes, that it went beyond.
+        out_of_memory: Option<u64>,
     },
     /// A signal asked the build to stop.
     #[error("interrupted")]
@@ -172,6 +174,12 @@ fn shortened(command: &str) -> String {
         Some((first, _)) => format!("{first} …"),
         None => command.to_owned(),
     }
+}
+
+fn memory(limit: Option<u64>) -> String {
+    limit.map_or_else(String::new, |bytes| {
+        format!(" (the kernel ended a process of it: the limit of memory, {bytes} bytes, was reached; raise --memory)")
+    })
 }
 
 fn describe(exit: Exit) -> String {

@@ -93,7 +93,10 @@ impl Executor<'_> {
                 Ok(Some(self.store.commit_layer(tar, &layer)?))
             }
             (Exit::Code(0), _) => Ok(None),
-            (exit, _) => Err(StepError::Failed { command: program.args.join(" "), exit }),
+            (exit, _) => {
+                let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
+                Err(StepError::Failed { command, exit, out_of_memory })
+            }
         }
     }
 

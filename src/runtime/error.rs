@@ -11,6 +11,9 @@ pub enum Error {
     /// The sandbox's process could not be started.
     #[error("start the sandbox")]
     Spawn(#[source] io::Error),
+    /// The limits cannot be set.
+    #[error(transparent)]
+    ControlGroup(#[from] super::cgroup::Error),
     /// The sandbox reports why it cannot do what it was asked. Its own words, causes included.
     #[error("{0}")]
     Refused(String),

@@ -12,6 +12,7 @@
 //! The messages stand in `wire`; the other side is `crate::sandbox`.
 
 mod cancel;
+mod cgroup;
 mod device;
 mod error;
 mod examination;
@@ -34,10 +35,11 @@ use crate::layer::Written;
 use crate::oci::DiffId;
 
 pub use cancel::Cancel;
+pub use cgroup::Error as ControlGroupError;
 pub use device::Device;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
-pub use limits::{Limits, RESOURCES, ResourceLimit};
+pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
 pub use mount::{Access, Mount};
 pub use names::Names;
 pub use namespaces::{Namespace, Namespaces};
@@ -145,6 +147,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// What it changed; present if and only if it exited with code 0.
     pub layer: Option<Written>,
+    /// The limit of memory, in bytes, if the kernel ended a process for its sake.
+    pub out_of_memory: Option<u64>,
 }
 
 /// How to start a sandbox.

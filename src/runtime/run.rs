@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::Wake;
+use super::cgroup::ControlGroup;
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request};
 use super::{Error, Job, Outcome, RootfsChoice, Sandbox};
@@ -37,7 +38,10 @@ impl Sandbox {
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
         let channel = self.connect(Some(&job.live))?;
-        let request = Request::Run(Box::new(job.clone()));
+        let group = ControlGroup::make(&job.confinement.limits.shared)?;
+        let mut job = job.clone();
+        job.confinement.limits.group = group.as_ref().map(|group| group.path().to_path_buf());
+        let request = Request::Run(Box::new(job));
         channel.send(&request, &[tar.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()])?;
         drop((tar, stdout_writer, stderr_writer));
         let outputs = [
@@ -50,7 +54,12 @@ impl Sandbox {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        outcome(reply)
+        let mut outcome = outcome(reply)?;
+        if let Some(group) = group {
+            outcome.out_of_memory = group.out_of_memory()?;
+            group.remove()?;
+        }
+        Ok(outcome)
     }
 
     /// Which root file system drivers work here, each with its refusal (`info`): `live` is a scratch directory of the
@@ -90,12 +99,12 @@ impl Sandbox {
 
 fn outcome((reply, mut descriptors): (Reply, Vec<OwnedFd>)) -> Result<Outcome, Error> {
     match reply {
-        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None }),
+        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None, out_of_memory: None }),
         Reply::Ran { exit, layer: Some(summary) } => {
             let index = descriptors
                 .pop()
                 .ok_or_else(|| Error::Protocol("a layer came without its index".to_owned()))?;
-            Ok(Outcome { exit, layer: Some(summary.join(index)?) })
+            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None })
         }
         other => Err(unexpected(other)),
     }

@@ -103,6 +103,11 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    if let Some(group) = &confinement.limits.group {
+        // before the cgroup namespace, whose root is then this group
+        let procs = group.join("cgroup.procs");
+        std::fs::write(&procs, "0").map_err(Error::file("enter the control group by", procs))?;
+    }
     unshare(&[Namespace::Mount])?;
     let namespaces = &confinement.namespaces;
     for (kind, of) in [

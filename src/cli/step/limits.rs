@@ -1,7 +1,10 @@
 //! How much RUN may use.
 
+use std::path::PathBuf;
+
+use crate::cli::failure::Failure;
 use crate::dockerfile::did_you_mean;
-use crate::runtime::{Limits, RESOURCES, ResourceLimit};
+use crate::runtime::{Limits, RESOURCES, ResourceLimit, Shared};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -13,15 +16,89 @@ pub(super) struct Args {
     /// A resource limit, such as nofile=1024:2048; host is what rbuild itself has; may be given several times
     #[arg(long = "ulimit", value_name = "TYPE=SOFT[:HARD]", value_parser = ulimit)]
     ulimits: Vec<Ulimit>,
+    /// The memory of each RUN, such as 512m
+    #[arg(short, long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+    /// Memory and swap together; -1 sets no limit of swap [default: twice the memory]
+    #[arg(long, value_name = "SIZE", value_parser = swap, allow_hyphen_values = true, requires = "memory")]
+    memory_swap: Option<Swap>,
+    /// The period of --cpu-quota, in microseconds, 1000 to 1000000 [default: 100000]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u64).range(1000..=1_000_000))]
+    cpu_period: Option<u64>,
+    /// How long the processes of RUN may run in each period, in microseconds on one processor, at least 1000
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u64).range(1000..))]
+    cpu_quota: Option<u64>,
+    /// The weight of RUN against others that want the processors, 2 to 262144; 1024 is usual
+    #[arg(short, long, value_name = "SHARES", value_parser = clap::value_parser!(u64).range(2..=262_144))]
+    cpu_shares: Option<u64>,
+    /// The processors of RUN, such as 0-3,7
+    #[arg(long, value_name = "LIST", value_parser = list)]
+    cpuset_cpus: Option<String>,
+    /// The memory nodes of RUN
+    #[arg(long, value_name = "LIST", value_parser = list)]
+    cpuset_mems: Option<String>,
+    /// The control group to make RUN's in: absolute in cgroup v2, or beneath that of rbuild
+    #[arg(long, value_name = "PATH", value_parser = group)]
+    cgroup_parent: Option<PathBuf>,
 }
+
+/// Memory and swap together, in bytes; `None`: no limit.
+type Swap = Option<u64>;
 
 /// One `--ulimit`; `None` is `host`.
 type Ulimit = Option<ResourceLimit>;
 
 impl Args {
-    pub(super) fn limits(&self) -> Limits {
-        Limits { shared_memory: self.shm_size, resources: self.ulimits.iter().flatten().cloned().collect() }
+    pub(super) fn limits(&self) -> Result<Limits, Failure> {
+        let shared = Shared {
+            memory: self.memory,
+            swap: self.memory.map(|memory| self.swap(memory)).transpose()?,
+            cpu_quota: self.cpu_quota,
+            cpu_period: self.cpu_period,
+            cpu_shares: self.cpu_shares,
+            cpus: self.cpuset_cpus.clone(),
+            memory_nodes: self.cpuset_mems.clone(),
+            parent: self.cgroup_parent.clone(),
+        };
+        let resources = self.ulimits.iter().flatten().cloned().collect();
+        Ok(Limits { shared_memory: self.shm_size, resources, shared, ..Limits::default() })
     }
+
+    /// The swap besides `memory`.
+    fn swap(&self, memory: u64) -> Result<Option<u64>, Failure> {
+        match self.memory_swap {
+            None => Ok(Some(memory)),
+            Some(None) => Ok(None),
+            Some(Some(both)) => both.checked_sub(memory).map(Some).ok_or_else(|| {
+                Failure::new(format!(
+                    "--memory-swap is memory and swap together: {both} is less than --memory, {memory}"
+                ))
+            }),
+        }
+    }
+}
+
+fn swap(text: &str) -> Result<Swap, String> {
+    if text == "-1" { Ok(None) } else { size(text).map(Some) }
+}
+
+/// Numbers and ranges, as `0-3,7`.
+fn list(text: &str) -> Result<String, String> {
+    let number = |text: &str| text.parse::<u16>().is_ok();
+    let range =
+        |part: &str| part.split_once('-').map_or(number(part), |(from, to)| number(from) && number(to));
+    if text.split(',').all(range) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected numbers and ranges, as 0-3,7".to_owned())
+    }
+}
+
+fn group(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.split('/').any(|part| part == "..") {
+        return Err("expected a path without '..'".to_owned());
+    }
+    Ok(text.into())
 }
 
 fn ulimit(text: &str) -> Result<Ulimit, String> {
@@ -97,6 +174,15 @@ mod tests {
             assert_eq!(ulimit(text).ok(), want, "{text}");
         }
         assert!(ulimit("nofiles=5").unwrap_err().contains("did you mean nofile?"));
+    }
+
+    #[test]
+    fn lists_are_numbers_and_ranges() {
+        for (text, want) in
+            [("0", true), ("0-3,7", true), ("", false), ("0-", false), ("a", false), ("0,,1", false)]
+        {
+            assert_eq!(list(text).is_ok(), want, "{text}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Args {
     pub(super) fn confinement(self) -> Result<Confinement, Failure> {
         Ok(Confinement {
             security: self.security.security()?,
-            limits: self.limits.limits(),
+            limits: self.limits.limits()?,
             namespaces: self.namespaces.namespaces(),
             devices: self.devices.devices(),
             network: self.network.network,
