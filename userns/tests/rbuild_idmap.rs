@@ -57,6 +57,37 @@ fn bad_arguments_are_refused() {
     refusal("not open", &idmap(&program(), Path::new("/proc/self"), &["999"]), 3, "descriptor 999");
 }
 
+/// What a caller leaves around the program: a library to load, closed descriptors, no room to write.
+#[test]
+fn the_callers_surroundings_do_not_matter() {
+    const LIBRARY: &str = "/no/such/library.so";
+    let loader_obeys = |program: &Path| {
+        let output = Command::new(program).env("LD_PRELOAD", LIBRARY).output().unwrap();
+        String::from_utf8_lossy(&output.stderr).contains(LIBRARY)
+    };
+    // the control: for a program that gains nothing the loader does obey
+    assert!(loader_obeys(Path::new("/bin/true")));
+    match idmap_with_capabilities() {
+        Ok(program) if ordinary_user().is_some() => assert!(!loader_obeys(&program)),
+        Ok(_) => {}
+        Err(why) => eprintln!("skipped: {why}"),
+    }
+    for (surroundings, code) in [
+        ("exec \"$0\" 0 <&-", 1),
+        ("exec \"$0\" 0 <&- >&- 2>&-", 1),
+        ("exec \"$0\" 2>/dev/full", 2),
+        ("ulimit -f 0; exec \"$0\" 1 1</proc/self", 1),
+    ] {
+        let output = Command::new("sh").args(["-c", surroundings]).arg(program()).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{surroundings}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
 #[test]
 fn a_descriptor_that_is_no_process_is_refused() {
     for (path, part) in [
