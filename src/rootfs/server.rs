@@ -14,7 +14,7 @@ use super::mounted::Mounted;
 use super::plain::PlainRoot;
 use super::served::{Fuse, Lower, Requests, Side, Tree};
 use super::{Driver, Error, Ids, Named as _, Root, Stack, overlay};
-use crate::fuse::{LARGEST, Session};
+use crate::fuse::{LARGEST, Session, Transport};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
 ///
@@ -67,6 +67,11 @@ impl Server {
     /// How often the kernel asked the superblocks since the start.
     pub fn requests(&self) -> Requests {
         self.served.as_ref().map(|served| served.tree.requests()).unwrap_or_default()
+    }
+
+    /// How the kernel's requests come; `None` where there is no FUSE.
+    pub fn transport(&self) -> Option<Transport> {
+        self.served.as_ref().ok().map(|served| served.bare.session.transport())
     }
 
     /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.

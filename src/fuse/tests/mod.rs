@@ -1,3 +1,4 @@
 //! The codec, by rows.
 
+mod answers;
 mod requests;

@@ -3,6 +3,7 @@
 
 mod cost;
 mod rows;
+mod transport;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
