@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::{Context, doctor, output};
+use crate::fuse::Transport;
 use crate::oci::Platform;
 use crate::runtime::{Capability, Examination, Probed, RootfsChoice};
 
@@ -33,7 +34,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         "sandbox": {
             "idmap": idmap(&found),
             "rootfs": match &found.drivers {
-                Ok(drivers) => rootfs(context.global.rootfs, drivers),
+                Ok(drivers) => rootfs(context.global.rootfs, drivers, found.transport),
                 Err(why) => json!({ "driver": null, "why": why }),
             },
         },
@@ -72,7 +73,7 @@ fn passed_over(name: &str, why: &str) -> Value {
 
 /// Which driver RUN gets, and why not another that would be faster or was tried. `drivers` stand in the order in which
 /// they are preferred here.
-fn rootfs(wanted: RootfsChoice, drivers: &[Probed]) -> Value {
+fn rootfs(wanted: RootfsChoice, drivers: &[Probed], transport: Option<Transport>) -> Value {
     let fits = |driver| wanted == RootfsChoice::Auto || wanted == driver;
     let taken =
         drivers.iter().find(|(driver, works)| fits(*driver) && works.is_ok()).map(|(driver, _)| *driver);
@@ -81,7 +82,7 @@ fn rootfs(wanted: RootfsChoice, drivers: &[Probed]) -> Value {
         Ok(()) if !fits(*driver) => Some(passed_over(name(*driver), "another was asked for with --rootfs")),
         Ok(()) => None,
     });
-    json!({ "driver": taken.map(name), "passedOver": rows.collect::<Vec<_>>() })
+    json!({ "driver": taken.map(name), "transport": transport, "passedOver": rows.collect::<Vec<_>>() })
 }
 
 pub(super) fn name(driver: RootfsChoice) -> &'static str {

@@ -13,7 +13,7 @@ use super::handshake::{Greeting, Rings};
 use super::{Errno, Error, Features, Filesystem, device, refused, ring};
 
 /// How requests come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Transport {
     /// By read(2) and write(2) on `/dev/fuse`.
     #[serde(rename = "device")]

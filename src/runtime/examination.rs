@@ -8,7 +8,8 @@ use rbuild_userns::idmap::{self, Choice, Mode};
 use std::os::fd::AsFd;
 
 use super::wire::{Attempt, Channel, Reply, in_words};
-use super::{Cancel, Error, Groups, Options, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
+use super::{Cancel, Error, Groups, Options, Probe, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
+use crate::fuse::Transport;
 
 /// Something of the machine that RUN makes use of, and what came of trying it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Examination {
     pub plan: Result<idmap::Plan, String>,
     /// The drivers in the order in which they are preferred here, or why there is no sandbox to try them in.
     pub drivers: Result<Vec<Probed>, String>,
+    /// How the kernel's FUSE requests come; `None` without FUSE.
+    pub transport: Option<Transport>,
     /// What RUN gets; `None`: it does not work here.
     pub taken: Option<Taken>,
 }
@@ -60,9 +63,9 @@ impl Examination {
         let host = Host::read();
         let outside = outside(live)?;
         let plan = idmap::plan(options.idmap).map_err(|error| in_words(&error));
-        let (inside, drivers) = match within(options, live, cancel) {
-            Ok((inside, drivers)) => (inside, Ok(drivers)),
-            Err(why) => (Vec::new(), Err(why)),
+        let (inside, drivers, transport) = match within(options, live, cancel) {
+            Ok((inside, probe)) => (inside, Ok(probe.drivers), probe.transport),
+            Err(why) => (Vec::new(), Err(why), None),
         };
         let mut capabilities = vec![user_namespace(&outside, &host)];
         capabilities.extend(Mode::ORDER.map(|mode| id_map(mode, cancel)));
@@ -79,7 +82,7 @@ impl Examination {
             let driver = drivers.iter().find(|(driver, works)| fits(*driver) && works.is_ok())?.0;
             Some(Taken { mode: plan.mode, driver })
         });
-        Ok(Self { capabilities, plan, drivers, taken })
+        Ok(Self { capabilities, plan, drivers, transport, taken })
     }
 
     /// The one thing missing that would lift RUN most: from not at all, from copying every root, from
@@ -124,7 +127,7 @@ fn outside(live: &Path) -> Result<Vec<Attempt>, Error> {
     }
 }
 
-type Within = (Vec<Attempt>, Vec<Probed>);
+type Within = (Vec<Attempt>, Probe);
 
 /// What a sandbox can do, from within it.
 fn within(options: &Options, live: &Path, cancel: &Cancel) -> Result<Within, String> {
@@ -252,6 +255,7 @@ mod tests {
                 capabilities: names.iter().map(capability).collect(),
                 plan: Err(String::new()),
                 drivers: Err(String::new()),
+                transport: None,
                 taken,
             };
             assert_eq!(found.lift().map(|one| one.name), want, "{row}");

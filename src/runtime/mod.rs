@@ -44,7 +44,7 @@ pub use mount::{Access, Mount};
 pub use names::Names;
 pub use namespaces::{Namespace, Namespaces};
 pub use network::Network;
-pub use run::Probed;
+pub use run::{Probe, Probed};
 pub use security::{DEFAULT_CAPABILITIES, Label, Masks, Seccomp, Security};
 pub use start::Sandbox;
 

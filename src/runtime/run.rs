@@ -10,14 +10,24 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use super::cancel::Wake;
 use super::cgroup::ControlGroup;
 use super::start::pipe;
-use super::wire::{Attempt, Channel, Interrupt, Reply, Request};
+use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
 use super::{Error, Job, Outcome, RootfsChoice, Sandbox};
+use crate::fuse::Transport;
 use crate::progress::Stream;
 
 /// How much is read from a pipe at once, in bytes: what a pipe holds.
 const CHUNK: usize = 64 << 10;
 /// How long a cancelled job may take to end by itself; then the whole sandbox is ended.
 const STOPPING: Duration = Duration::from_secs(10);
+
+/// What works in a sandbox.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The drivers in the order in which they are preferred here.
+    pub drivers: Vec<Probed>,
+    /// How the kernel's FUSE requests come; `None` without FUSE.
+    pub transport: Option<Transport>,
+}
 
 /// A driver, and its refusal if it does not work here.
 pub type Probed = (RootfsChoice, Result<(), String>);
@@ -64,12 +74,12 @@ impl Sandbox {
 
     /// Which root file system drivers work here, each with its refusal (`info`): `live` is a scratch directory of the
     /// store.
-    pub fn probe(&self, live: &Path) -> Result<Vec<Probed>, Error> {
+    pub fn probe(&self, live: &Path) -> Result<Probe, Error> {
         match self.ask(Some(live), &Request::Probe(live.to_path_buf()))? {
-            Reply::Probed(drivers) => Ok(drivers
-                .into_iter()
-                .map(|(driver, refusal)| (driver, refusal.map_or(Ok(()), Err)))
-                .collect()),
+            Reply::Probed(Trials { drivers, transport }) => {
+                let drivers = drivers.into_iter().map(|(driver, why)| (driver, why.map_or(Ok(()), Err)));
+                Ok(Probe { drivers: drivers.collect(), transport })
+            }
             other => Err(unexpected(other)),
         }
     }

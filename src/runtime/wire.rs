@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Exit, Groups, Job, RootfsChoice};
+use crate::fuse::Transport;
 use crate::layer::Written;
 use crate::oci::DiffId;
 
@@ -86,6 +87,15 @@ pub(crate) enum Interrupt {
     Stop,
 }
 
+/// What came of trying the drivers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Trials {
+    /// Each with its refusal.
+    pub(crate) drivers: Vec<(RootfsChoice, Option<String>)>,
+    /// How FUSE requests come; `None` without FUSE.
+    pub(crate) transport: Option<Transport>,
+}
+
 /// The answer to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,8 +109,8 @@ pub(crate) enum Reply {
     },
     /// It was stopped as asked.
     Stopped,
-    /// The drivers, each with its refusal.
-    Probed(Vec<(RootfsChoice, Option<String>)>),
+    /// What works.
+    Probed(Trials),
     /// What came of it.
     Tried(Vec<Attempt>),
     /// The trees are gone.

@@ -15,7 +15,7 @@ use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
 use crate::rootfs::{self, Driver, Ids, Stack};
-use crate::runtime::wire::{Channel, Summary, in_words};
+use crate::runtime::wire::{Channel, Summary, Trials, in_words};
 use crate::runtime::{LayerFiles, RootfsChoice};
 
 /// What a supervisor asks.
@@ -46,8 +46,8 @@ pub(super) enum Answer {
     Frozen(Summary),
     /// It is gone.
     Discarded,
-    /// The drivers, each with its refusal.
-    Probed(Vec<(RootfsChoice, Option<String>)>),
+    /// What works.
+    Probed(Trials),
     /// It cannot be done.
     Refused(String),
 }
@@ -127,7 +127,9 @@ impl Server {
                     Ok(()) => Answer::Discarded,
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
-                Ask::Probe { live } => Answer::Probed(self.probe(&live)),
+                Ask::Probe { live } => {
+                    Answer::Probed(Trials { drivers: self.probe(&live), transport: self.rootfs.transport() })
+                }
             };
             let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
             connection.send(&answer, &with)?;

@@ -38,7 +38,7 @@ fn serve(
     match request {
         Request::Run(job) => run_job(&job, descriptors, connection, server),
         Request::Probe(live) => match server.ask(&Ask::Probe { live }, &[])?.0 {
-            Answer::Probed(drivers) => Ok((Reply::Probed(drivers), None)),
+            Answer::Probed(trials) => Ok((Reply::Probed(trials), None)),
             other => Err(unexpected(other)),
         },
         Request::Try => Ok((Reply::Tried(trial::inside()?), None)),

@@ -13,6 +13,7 @@ pub fn drivers() -> Vec<&'static str> {
     let info: serde_json::Value = serde_json::from_str(&info).unwrap();
     let refused = info["sandbox"]["rootfs"]["passedOver"].to_string();
     assert!(info["sandbox"]["rootfs"]["driver"].is_string(), "no driver works: {info}");
+    assert!(info["sandbox"]["rootfs"]["transport"].is_string(), "no transport: {info}");
     let works = |driver: &&str| {
         let works = !refused.contains(&format!("\"name\":\"{driver}\""));
         if !works {

@@ -45,7 +45,7 @@ fn choose(driver: RootfsChoice) -> Result<(), String> {
     if driver == RootfsChoice::Auto {
         return Ok(());
     }
-    probed.into_iter().find(|(probed, _)| *probed == driver).expect("every driver is probed").1
+    probed.drivers.into_iter().find(|(probed, _)| *probed == driver).expect("every driver is probed").1
 }
 
 pub struct Bench {

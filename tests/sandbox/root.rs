@@ -171,11 +171,11 @@ fn drivers_are_probed() {
     fs::create_dir(&live).unwrap();
     let probed = bench.sandbox.probe(&live).unwrap();
     for driver in [RootfsChoice::Kernel, RootfsChoice::Fuse, RootfsChoice::Plain] {
-        assert!(probed.iter().any(|(probed, _)| *probed == driver), "{driver:?} in {probed:?}");
+        assert!(probed.drivers.iter().any(|(probed, _)| *probed == driver), "{driver:?} in {probed:?}");
     }
     let first = if bench.sandbox.idmap() == Mode::Single { RootfsChoice::Fuse } else { RootfsChoice::Kernel };
-    assert_eq!(probed[0].0, first, "what is preferred comes first");
-    assert!(probed.iter().any(|(_, outcome)| outcome.is_ok()), "{probed:?}");
+    assert_eq!(probed.drivers[0].0, first, "what is preferred comes first");
+    assert!(probed.drivers.iter().any(|(_, outcome)| outcome.is_ok()), "{probed:?}");
     assert_eq!(fs::read_dir(&live).unwrap().count(), 0);
 }
 
