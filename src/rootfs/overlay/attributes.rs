@@ -86,7 +86,7 @@ impl Overlay {
     pub fn lookup(&self, parent: Id, name: &[u8]) -> Result<Option<Attributes>, Errno> {
         let mut tree = self.tree_mut();
         match tree.child(parent, name)? {
-            Some(id) => tree.referenced(id).map(Some),
+            Some(id) => tree.referenced(id).map(|found| Some(self.measured(&tree, found))),
             None => Ok(None),
         }
     }
@@ -103,7 +103,8 @@ impl Overlay {
     }
 
     pub fn attributes(&self, id: Id) -> Result<Attributes, Errno> {
-        self.tree().shown(id)
+        let tree = self.tree();
+        Ok(self.measured(&tree, tree.shown(id)?))
     }
 
     pub fn set_attributes(&self, id: Id, changes: &Changes) -> Result<Attributes, Errno> {
@@ -123,7 +124,7 @@ impl Overlay {
         inode.atime = changes.atime.unwrap_or(inode.atime);
         inode.mtime = changes.mtime.unwrap_or(inode.mtime);
         inode.ctime = changes.ctime.unwrap_or_else(now);
-        tree.shown(id)
+        Ok(self.measured(&tree, tree.shown(id)?))
     }
 
     pub fn read_link(&self, id: Id) -> Result<Box<[u8]>, Errno> {

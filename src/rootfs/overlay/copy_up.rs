@@ -58,7 +58,7 @@ impl Overlay {
             self.backing.remove(id);
             return Err(errno(&error));
         }
-        *tree.data_mut(id)? = Data::Backed { size };
+        *tree.data_mut(id)? = Data::Backed { size, dense: true };
         tree.memory -= size;
         Ok(Own::File(file))
     }
@@ -89,7 +89,7 @@ impl Overlay {
             self.backing.remove(id);
             return Ok(Own::Memory);
         }
-        *data = Data::Backed { size: kept };
+        *data = Data::Backed { size: kept, dense: false };
         Ok(Own::File(file))
     }
 }

@@ -80,7 +80,7 @@ impl Overlay {
             // Memory: copied up just now. Somebody else may take that room first; then the file is next.
             if let Own::File(file) = self.own(id, u64::MAX, end)? {
                 let written = write_at(&file, bytes, offset)?;
-                self.tree_mut().grow(id, offset + written as u64)?;
+                self.tree_mut().grow(id, offset, offset + written as u64)?;
                 return Ok(written);
             }
         }
@@ -136,13 +136,19 @@ impl Tree {
         Ok(Stored::Yes)
     }
 
-    /// A backed file reaches at least `end` now.
-    pub fn grow(&mut self, id: Id, end: u64) -> Result<(), Errno> {
-        if let Data::Backed { size } = self.data_mut(id)? {
+    /// A backed file was written from `start` to `end`.
+    pub fn grow(&mut self, id: Id, start: u64, end: u64) -> Result<(), Errno> {
+        if let Data::Backed { size, dense } = self.data_mut(id)? {
+            *dense &= start <= *size;
             *size = end.max(*size);
         }
         self.inode_mut(id)?.modified();
         Ok(())
+    }
+
+    /// A backed file reaches at least `end` now, and occupies more or less than it is long.
+    pub fn allocated(&mut self, id: Id, end: u64) -> Result<(), Errno> {
+        self.grow(id, u64::MAX, end)
     }
 }
 

@@ -35,7 +35,7 @@ impl Overlay {
         }
         let mut shown = Vec::new();
         for (cookie, name, child) in tree.directory(id)?.entries_after(after) {
-            let attributes = tree.shown(child)?;
+            let attributes = self.measured(&tree, tree.shown(child)?);
             if take(&Listed { name, cookie, attributes }) == Taken::Full {
                 break;
             }

@@ -3,9 +3,10 @@
 
 use rustix::fs::{FallocateFlags, SeekFrom, StatVfs};
 
+use super::attributes::Attributes;
 use super::copy_up::{ON_DISK, Own, copy_range};
 use super::data::{Stored, errno};
-use super::tree::{Data, Id};
+use super::tree::{Data, Id, Tree};
 use super::{Errno, Overlay};
 
 /// Where to seek to.
@@ -40,7 +41,7 @@ impl Overlay {
             if let Own::File(file) = self.own(id, size, size)? {
                 file.set_len(size).map_err(|error| errno(&error))?;
                 let mut tree = self.tree_mut();
-                *tree.data_mut(id)? = Data::Backed { size };
+                *tree.data_mut(id)? = Data::Backed { size, dense: false };
                 tree.inode_mut(id)?.modified();
                 return Ok(());
             }
@@ -56,7 +57,7 @@ impl Overlay {
         let Own::File(file) = self.own(id, u64::MAX, ON_DISK)? else { return Err(Errno::IO) };
         rustix::fs::fallocate(&file, flags, offset, length)?;
         let end = if flags.contains(FallocateFlags::KEEP_SIZE) { 0 } else { offset + length };
-        self.tree_mut().grow(id, end)
+        self.tree_mut().allocated(id, end)
     }
 
     /// The next data or hole of `id` at or after `offset`; a file's end counts as a hole.
@@ -97,7 +98,7 @@ impl Overlay {
         if let (Some(source), Own::File(target)) = (self.backed(from.0)?, self.own(to.0, u64::MAX, ON_DISK)?)
         {
             copy_range(&source, from.1, &target, to.1, count).map_err(|error| errno(&error))?;
-            self.tree_mut().grow(to.0, to.1 + count)?;
+            self.tree_mut().grow(to.0, to.1, to.1 + count)?;
             return Ok(count);
         }
         let mut copied = 0;
@@ -120,6 +121,24 @@ impl Overlay {
             return self.backing.open(id).map(Some).map_err(|error| errno(&error));
         }
         Ok(None)
+    }
+
+    /// `attributes` with what a file with holes really occupies.
+    pub fn measured(&self, tree: &Tree, mut attributes: Attributes) -> Attributes {
+        let occupied = match tree.data(attributes.id) {
+            Ok(Data::Backed { dense: false, .. }) => {
+                let file = self.backing.open(attributes.id).ok();
+                file.and_then(|file| rustix::fs::fstat(&*file).ok())
+                    .map(|stat| stat.st_blocks.cast_unsigned())
+            }
+            Ok(&Data::Below { layer, ino, .. }) => {
+                let extents = self.stack.layers()[layer].index.extents(ino);
+                Some(extents.map(|(_, _, count)| count.div_ceil(512)).sum())
+            }
+            _ => None,
+        };
+        attributes.blocks = occupied.unwrap_or(attributes.blocks);
+        attributes
     }
 
     /// The figures of the file system the file data is on.

@@ -52,14 +52,14 @@ pub enum Data {
     Below { layer: usize, ino: Ino, size: u64 },
     /// Here. Bounded per file and in sum: see `space`.
     Memory(Vec<u8>),
-    /// In `live/<id>`.
-    Backed { size: u64 },
+    /// In `live/<id>`. `dense`: no byte was left out, so it occupies what it is long.
+    Backed { size: u64, dense: bool },
 }
 
 impl Data {
     pub fn size(&self) -> u64 {
         match self {
-            Self::Below { size, .. } | Self::Backed { size } => *size,
+            Self::Below { size, .. } | Self::Backed { size, .. } => *size,
             Self::Memory(bytes) => bytes.len() as u64,
         }
     }

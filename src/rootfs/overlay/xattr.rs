@@ -122,6 +122,7 @@ fn insert(xattrs: &mut Xattrs, name: &[u8], value: Vec<u8>, setting: Setting) ->
 
 fn expect_settable(name: &[u8]) -> Result<(), Errno> {
     match name {
+        b"user." | b"security." => Err(Errno::INVAL),
         _ if name.starts_with(b"user.") || name.starts_with(b"security.") || acl::is_list(name) => Ok(()),
         _ if name.starts_with(b"trusted.") => Err(Errno::PERM),
         _ => Err(Errno::OPNOTSUPP),

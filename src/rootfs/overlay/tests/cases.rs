@@ -236,6 +236,7 @@ fn names_and_what_is_refused() {
         refused(open(&root.join(&longer), OFlags::CREATE | OFlags::WRONLY), Errno::NAMETOOLONG, "256 bytes");
         let f = root.join("a/f");
         refused(rustix::fs::setxattr(&f, "trusted.x", b"1", XattrFlags::empty()), Errno::PERM, "trusted");
+        refused(rustix::fs::setxattr(&f, "user.", b"1", XattrFlags::empty()), Errno::INVAL, "no name");
         let figures = rustix::fs::statvfs(root).unwrap();
         assert!(figures.f_blocks > 0 && figures.f_namemax == 255);
     });

@@ -5,6 +5,8 @@ mod cases;
 mod direct;
 mod dump;
 mod namespace;
+mod oracle;
+mod random;
 mod through;
 
 use std::fs::File;
