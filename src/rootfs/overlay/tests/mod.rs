@@ -6,6 +6,7 @@ mod direct;
 mod dump;
 mod namespace;
 mod oracle;
+mod races;
 mod random;
 mod through;
 
