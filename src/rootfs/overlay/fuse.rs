@@ -33,8 +33,9 @@ impl Adapter {
 
 impl Filesystem for Adapter {
     /// What we ask for where the kernel has it. The last three are the POSIX ACLs, the others save messages. Not among
-    /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write), `HANDLE_KILLPRIV_V2`
-    /// (the kernel does it right itself, see the module), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
+    /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write, and `SEEK_HOLE` would
+    /// miss what only the cache has), `HANDLE_KILLPRIV_V2` (the kernel does it right itself, see the module; with it, it
+    /// keeps a stale mode after a write), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
     fn init(&mut self, _: Features) -> Features {
         Features::PARALLEL_DIROPS
             | Features::DO_READDIRPLUS
