@@ -91,7 +91,11 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         pull: args.pull,
         further_groups: args.step.further_groups(),
         rootfs: context.global.rootfs,
-        sandbox: runtime::Options { groups: args.step.groups()?, ..context.sandbox() },
+        sandbox: runtime::Options {
+            groups: args.step.groups()?,
+            maps: args.step.maps()?,
+            ..context.sandbox()
+        },
         confinement: args.step.confinement()?,
     };
     let store = context.store()?;

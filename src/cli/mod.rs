@@ -99,7 +99,7 @@ impl Context {
     }
 
     fn sandbox(&self) -> runtime::Options {
-        runtime::Options { idmap: self.global.idmap, groups: runtime::Groups::Dropped }
+        runtime::Options { idmap: self.global.idmap, groups: runtime::Groups::Dropped, maps: (None, None) }
     }
 }
 

@@ -155,9 +155,11 @@ fn id_map(mode: Mode, cancel: &Cancel) -> Capability {
         Mode::Newuidmap => ("idmap-newuidmap", "ids are mapped by rbuild-idmap, or not at all"),
         Mode::Single => ("idmap-single", "RUN needs one of the other ways"),
     };
-    let start =
-        Sandbox::start(&Options { idmap: Choice::Force(mode), groups: Groups::Dropped }, cancel.clone())
-            .and_then(Sandbox::close);
+    let start = Sandbox::start(
+        &Options { idmap: Choice::Force(mode), groups: Groups::Dropped, maps: (None, None) },
+        cancel.clone(),
+    )
+    .and_then(Sandbox::close);
     let missing = start.err().map(|error| match error {
         Error::Identity(idmap::Error::Unavailable { why, .. }) => said(&why),
         other => Missing { why: in_words(&other), remedy: None },

@@ -29,6 +29,7 @@ pub(crate) mod wire;
 
 use std::path::PathBuf;
 
+use rbuild_userns::idmap::IdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::Written;
@@ -158,6 +159,8 @@ pub struct Options {
     pub idmap: rbuild_userns::idmap::Choice,
     /// What becomes of the groups of the user.
     pub groups: Groups,
+    /// Other maps of user and group ids than those of `idmap`, of ids that it grants.
+    pub maps: (Option<IdMap>, Option<IdMap>),
 }
 
 /// What becomes of the further groups of the user that starts a sandbox.

@@ -39,7 +39,11 @@ impl Sandbox {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let plan = idmap::plan(options.idmap)?;
+        let mut plan = idmap::plan(options.idmap)?;
+        let (uids, gids) = options.maps.clone();
+        if uids.is_some() || gids.is_some() {
+            plan = plan.with_maps(uids, gids)?;
+        }
         let (control, theirs) = Channel::pair()?;
         let log = File::from(rustix::fs::memfd_create("sandbox-stderr", MemfdFlags::CLOEXEC)?);
         let process = Command::new("/proc/self/exe")

@@ -205,3 +205,29 @@ fn a_step_out_of_memory_says_so() {
     let said = world.build(&format!("{BUSYBOX}RUN {eat}\n"), &["--memory", "32m", "--memory-swap", "32m"]);
     said.fails(1, "the limit of memory, 33554432 bytes, was reached");
 }
+
+#[test]
+fn other_maps_take_the_users_own_ids_alone() {
+    let world = World::new();
+    world.busybox();
+    let info: serde_json::Value = serde_json::from_str(&world.run(&["info"]).good().stdout).unwrap();
+    let idmap = &info["sandbox"]["idmap"];
+    let file = format!("{BUSYBOX}RUN true\n");
+    if idmap["mode"] == "root" {
+        world.build(&file, &["--userns-uid-map", "0:0:1"]).fails(125, "makes no user namespace");
+        return;
+    }
+    let own: u32 = idmap["uids"].as_str().unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    let map = format!("0:{own}:1");
+    let got = output(&world, "tr -s ' ' < /proc/self/uid_map", &["--userns-uid-map", &map]);
+    assert_eq!(got.trim(), format!("0 {own} 1"));
+    world
+        .build(&file, &["--userns-uid-map", &map, "--userns-uid-map", "1:0:1"])
+        .fails(125, "line 2 of the user map, 1:0:1: id 0");
+    world.build(&file, &["--userns-uid-map", "0:1"]).fails(125, "CONTAINER:HOST:COUNT");
+    world.build(&file, &["--userns", "/proc/1/ns/user"]).fails(125, "enters no other");
+    world
+        .build(&file, &["--userns-uid-map-user", "nobody"])
+        .fails(125, "the subordinate ids of nobody are not those");
+    world.build(&file, &["--userns", "private", "--userns-uid-map-user", &own.to_string()]).good();
+}

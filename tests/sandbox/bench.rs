@@ -79,7 +79,8 @@ impl Bench {
 
     pub fn with(dir: &Path, idmap: Choice) -> Result<Self, Error> {
         let cancel = Cancel::default();
-        let sandbox = Sandbox::start(&Options { idmap, groups: Groups::Dropped }, cancel.clone())?;
+        let sandbox =
+            Sandbox::start(&Options { idmap, groups: Groups::Dropped, maps: (None, None) }, cancel.clone())?;
         let next = AtomicU32::new(0);
         Ok(Self { dir: dir.to_path_buf(), sandbox, cancel, base: base(dir), next, scratch: None })
     }

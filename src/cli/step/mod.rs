@@ -8,8 +8,11 @@ mod namespaces;
 mod network;
 mod process;
 mod security;
+mod users;
 
 use std::collections::BTreeMap;
+
+use rbuild_userns::idmap::IdMap;
 
 use super::failure::Failure;
 use crate::runtime::{Confinement, Groups, Names};
@@ -29,6 +32,8 @@ pub(super) struct Args {
     process: process::Args,
     #[command(flatten)]
     namespaces: namespaces::Args,
+    #[command(flatten)]
+    users: users::Args,
     #[command(flatten)]
     limits: limits::Args,
 }
@@ -60,5 +65,10 @@ impl Args {
     /// Groups of the image that RUN has besides those of its user.
     pub(super) fn further_groups(&self) -> Vec<String> {
         self.process.further()
+    }
+
+    /// Maps of user and group ids that are wanted instead of the usual ones.
+    pub(super) fn maps(&self) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
+        self.users.maps()
     }
 }

@@ -23,6 +23,7 @@ mod caps;
 mod facts;
 mod grant;
 mod map;
+mod own;
 mod plan;
 mod tools;
 
@@ -89,6 +90,33 @@ pub enum Error {
         /// What is wrong.
         fault: Fault,
     },
+    /// A map of the user's own choice has an id that nobody granted.
+    #[error(
+        "line {line} of the {kind} map, {range}: id {id} is not this user's (rbuild info tells which are)"
+    )]
+    NotGranted {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Counted from 1.
+        line: usize,
+        /// The line.
+        range: String,
+        /// The first such id.
+        id: u32,
+    },
+    /// A map of the user's own choice has another id as 0.
+    #[error("the {kind} map must have 0:{own}:1: the sandbox is id 0, and the store belongs to {own}")]
+    OwnIdElsewhere {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The user's own.
+        own: u32,
+    },
+    /// Maps without anything to map.
+    #[error(
+        "rbuild runs as root and makes no user namespace, so there are no ids to map: start it as another user"
+    )]
+    NoNamespace,
     /// The mode that was forced cannot work here.
     #[error("id map mode {mode}: {why}")]
     Unavailable {
