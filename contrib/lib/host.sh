@@ -38,6 +38,12 @@ open_fuse() {
     [ -r /dev/fuse ] && [ -w /dev/fuse ] && [ "$(stat -c %a /dev/fuse)" = 666 ] || as_root chmod 0666 /dev/fuse
 }
 
+# open_tun: the same for /dev/net/tun, of which private networks are made.
+open_tun() {
+    [ -c /dev/net/tun ] || as_root modprobe tun || die "/dev/net/tun is missing" "load the kernel module tun"
+    [ "$(stat -c %a /dev/net/tun)" = 666 ] || as_root chmod 0666 /dev/net/tun
+}
+
 # give_range USER: a range of subordinate ids for the user, if there is none.
 give_range() {
     for file in /etc/subuid /etc/subgid; do

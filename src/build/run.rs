@@ -43,11 +43,11 @@ impl Executor<'_> {
         };
         // The words of the command are listed again one by one: joined, ["a b"] and ["a", "b"] are one text.
         let mut settings = program.args.clone();
-        settings.push(format!("network={network:?}"));
+        settings.push(format!("network={network}"));
         settings.extend(program.script.iter().map(|(name, body)| format!("script {name}: {body}")));
-        settings.extend(self.options.confinement.mounts.iter().map(|volume| {
-            format!("volume {} at {} {:?}", volume.source.display(), volume.target, volume.access)
-        }));
+        let confinement = &self.options.confinement;
+        settings.extend(confinement.mounts.iter().map(|mount| format!("mount {mount:?}")));
+        settings.push(format!("names {:?}", confinement.names));
         let identity = Identity { before, created_by, settings };
         let key = self.key(stage, &identity, None);
         self.once(stage, &key, &identity.created_by, |executor, stage| {
@@ -67,11 +67,9 @@ impl Executor<'_> {
         let script = program.script.as_ref().map(|(_, body)| script_beside(tar.path(), body)).transpose()?;
         let mut confinement = self.options.confinement.clone();
         confinement.network = network;
-        confinement.mounts.extend(script.as_ref().map(|script| Mount {
-            source: script.to_path_buf(),
-            target: program.args[0].clone(),
-            access: Access::ReadOnly,
-        }));
+        let script =
+            script.as_ref().map(|script| Mount::bind(&**script, &*program.args[0], Access::ReadOnly));
+        confinement.mounts.extend(script);
         let job = Job {
             stack: self.layer_files(stage)?,
             rootfs: self.options.rootfs,
@@ -149,7 +147,7 @@ impl Executor<'_> {
 
     fn network(&self, run: &Run) -> Result<Network, StepError> {
         match run.network.as_deref() {
-            None | Some("default") => Ok(self.options.confinement.network),
+            None | Some("default") => Ok(self.options.confinement.network.clone()),
             Some("host") => Ok(Network::Host),
             Some("none") => Ok(Network::None),
             Some(other) => Err(StepError::Unsupported(format!("RUN --network={other}"))),

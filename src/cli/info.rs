@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::step::network::search_path;
 use super::{Context, doctor, output};
 use crate::fuse::Transport;
 use crate::oci::Platform;
-use crate::runtime::{Capability, Examination, Probed, RootfsChoice};
+use crate::runtime::{self, Capability, Examination, Network, Private, Probed, RootfsChoice, Sandbox};
 
 /// How RUN works on this machine, and why not otherwise, as JSON
 #[derive(clap::Args)]
@@ -40,7 +41,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         },
         "capabilities": found.capabilities.iter().map(capability).collect::<Vec<_>>(),
         "lift": found.lift().map(|one| one.name),
-        "network": { "default": "host", "available": ["host", "none"] },
+        "network": network(context),
     });
     output::line(serde_json::to_string_pretty(&info)?)
 }
@@ -65,6 +66,25 @@ fn idmap(found: &Examination) -> Value {
         "gids": plan.gids.to_string(),
         "passedOver": idmaps.collect::<Vec<_>>(),
     })
+}
+
+/// What RUN has if nothing else is said, and what a private network stands on: really brought up.
+fn network(context: &Context) -> Value {
+    let private = Network::Private(Private { carrier: None, path: search_path() });
+    let probe = || {
+        let sandbox = Sandbox::start(&context.sandbox(), context.cancel.clone())?;
+        let program = sandbox.probe_network(&private)?;
+        sandbox.close()?;
+        Ok::<_, runtime::Error>(program)
+    };
+    match probe() {
+        Ok(program) => {
+            json!({ "default": "host", "available": ["host", "none", "private"], "private": program })
+        }
+        Err(why) => {
+            json!({ "default": "host", "available": ["host", "none"], "private": null, "why": why.to_string() })
+        }
+    }
 }
 
 fn passed_over(name: &str, why: &str) -> Value {

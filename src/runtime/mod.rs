@@ -41,10 +41,12 @@ pub use device::Device;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
 pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
-pub use mount::{Access, Mount};
-pub use names::Names;
+pub use mount::{
+    Access, Bind, Content, Mount, Overlay, Owner, Propagation, Reach, Right, Source, Tmpfs, Upper,
+};
+pub use names::{Address, File, Host, Names, Resolvers};
 pub use namespaces::{Namespace, Namespaces};
-pub use network::Network;
+pub use network::{Carrier, Network, Private};
 pub use run::{Probe, Probed};
 pub use security::{DEFAULT_CAPABILITIES, Label, Masks, Seccomp, Security};
 pub use start::Sandbox;

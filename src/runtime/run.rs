@@ -11,7 +11,7 @@ use super::cancel::Wake;
 use super::cgroup::ControlGroup;
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
-use super::{Error, Job, Outcome, RootfsChoice, Sandbox};
+use super::{Error, Job, Network, Outcome, RootfsChoice, Sandbox};
 use crate::fuse::Transport;
 use crate::progress::Stream;
 
@@ -88,6 +88,16 @@ impl Sandbox {
     pub(super) fn attempts(&self) -> Result<Vec<Attempt>, Error> {
         match self.ask(None, &Request::Try)? {
             Reply::Tried(attempts) => Ok(attempts),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Brings a network up and takes it down again (`info`). Returns the program that carried its packets, if it takes one.
+    ///
+    /// Errors with [`Error::Refused`] saying why it does not work here.
+    pub fn probe_network(&self, network: &Network) -> Result<Option<String>, Error> {
+        match self.ask(None, &Request::ProbeNetwork(network.clone()))? {
+            Reply::ProbedNetwork(program) => Ok(program),
             other => Err(unexpected(other)),
         }
     }

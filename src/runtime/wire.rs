@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, RootfsChoice};
+use super::{Error, Exit, Groups, Job, Network, RootfsChoice};
 use crate::fuse::Transport;
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -68,6 +68,8 @@ pub(crate) enum Request {
     Probe(PathBuf),
     /// Try what else a step may need of the kernel.
     Try,
+    /// Bring this network up and take it down again.
+    ProbeNetwork(Network),
     /// Remove these directory trees.
     Sweep(Vec<PathBuf>),
 }
@@ -113,6 +115,8 @@ pub(crate) enum Reply {
     Probed(Trials),
     /// What came of it.
     Tried(Vec<Attempt>),
+    /// The network works, and this program carries its packets.
+    ProbedNetwork(Option<String>),
     /// The trees are gone.
     Swept,
     /// It cannot be done, and why.

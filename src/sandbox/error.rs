@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::network::Lack;
+use crate::runtime::Network;
+
 /// Why the sandbox, or one step of it, does not work. It reaches the coordinator as words.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -90,6 +93,37 @@ pub enum Error {
     /// The working directory lies outside of the root.
     #[error("the working directory {0:?} is not in the root")]
     OutsideRoot(PathBuf),
+    /// A right that the host's mount does not give cannot be given here.
+    #[error(
+        "the host's mount does not allow {0:?}, and a user namespace cannot lift that: leave the option out"
+    )]
+    Locked(&'static str),
+    /// A file of the host cannot be given to a user.
+    #[error("give {path:?} to {uid}:{gid}")]
+    Owner {
+        /// Which.
+        path: PathBuf,
+        /// The user, as the command sees it.
+        uid: u32,
+        /// The group.
+        gid: u32,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The step does not get the network that it is to have.
+    #[error("network {network}")]
+    Network {
+        /// Which.
+        network: String,
+        /// Why not.
+        #[source]
+        lack: Lack,
+    },
+    /// A row of /etc/hosts needs an address that the network does not have.
+    #[error(
+        "the address of {0}: this network has no way to the host; host-gateway needs one of host or private"
+    )]
+    NoGateway(String),
     /// The server of root file systems is gone.
     #[error("the server of root file systems ended")]
     ServerGone,
@@ -117,6 +151,12 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(E) -> Self {
         move |source| Self::File { verb, path: path.into(), source: source.into() }
+    }
+
+    /// Names the network.
+    pub(super) fn network(network: &Network) -> impl FnOnce(Lack) -> Self {
+        let network = network.to_string();
+        move |lack| Self::Network { network, lack }
     }
 
     /// Names what was to be mounted where.

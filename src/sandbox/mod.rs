@@ -30,7 +30,7 @@
 //! | CVE-2025-52881, CVE-2019-16884 | a mount over procfs turns a write elsewhere, or a volume is led there by a link | What is written to procfs for a step (a label) goes to the sandbox's own before the root is entered, and nothing is read from the root's; a mount that would hide something of procfs, or of sysfs and devices by a link, is refused |
 //! | CVE-2021-30465, CVE-2024-45310 | the target of a mount is swapped for a link while it is mounted, or climbs | Targets are walked descriptor by descriptor, made with `mkdirat`, and mounted on by descriptor: there is no second look-up |
 //! | CVE-2024-23651 | the source of a mount is swapped for a link | A source that has a link on its way when it is mounted is refused (`RESOLVE_NO_SYMLINKS`), and mounted by the descriptor that was found |
-//! | CVE-2024-23652 | stubs of mounts are removed by a path that the step has led outside | Stubs are not removed: the freeze leaves them out of the layer, the upper directory goes as a whole, beneath a descriptor |
+//! | CVE-2024-23652 | stubs of mounts are removed by a path that the step has led outside | Stubs in the root are not removed: the freeze leaves them out of the layer, the upper directory goes as a whole, beneath a descriptor. One made in a volume goes by its name in the directory that was held open since, if it is as empty as it was made |
 //! | CVE-2022-27651 | inheritable capabilities | The inheritable and ambient sets are empty |
 //! | CVE-2022-0492 | a new user namespace brings capabilities back | `unshare` and `clone` with a namespace are refused by the filter, the bounding set is lowered |
 //! | CVE-2023-25809 | `/sys/fs/cgroup` can be written to | It is mounted read-only, with all beneath it |
@@ -47,7 +47,9 @@ mod held;
 mod identity;
 mod init;
 mod label;
-mod netfiles;
+mod mounts;
+mod names;
+mod network;
 mod root;
 mod server;
 mod step;

@@ -4,27 +4,42 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::mount::{self, Attributes, Depth, Tree};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::Error;
-use super::target::{self, Stub, Target};
-use crate::runtime::{Access, Device, Mount};
+use super::target::{self, Stray, Stub, Target};
+use super::{Error, mounts};
+use crate::runtime::Device;
 
 /// `linux/magic.h`.
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 
-/// A mounted root that is not yet entered.
-pub(super) struct StepRoot {
-    tree: Tree,
-    /// Made for the sake of mounts, relative to the root.
-    stubs: Vec<PathBuf>,
+/// What had to be made for the sake of mounts, and is no part of the layer.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// In the root, relative to it.
+    pub stubs: Vec<PathBuf>,
+    /// In what is mounted there, parents first.
+    pub strays: Vec<Stray>,
 }
 
-impl StepRoot {
+impl Made {
+    /// Removes what was made outside the root, once nothing is mounted over it any more.
+    pub(super) fn remove_strays(&self) -> Result<(), Error> {
+        self.strays.iter().rev().try_for_each(Stray::remove)
+    }
+}
+
+/// A mounted root that is not yet entered.
+pub(super) struct StepRoot<'a> {
+    tree: Tree,
+    made: &'a mut Made,
+}
+
+impl<'a> StepRoot<'a> {
     /// Takes the root mounted at `path`, in this process's own mount namespace.
-    pub(super) fn over(path: &Path) -> Result<Self, Error> {
+    pub(super) fn over(path: &Path, made: &'a mut Made) -> Result<Self, Error> {
         // pivot_root wants a mount point, and what is at `path` may be a directory of a larger mount
         let tree = Tree::copy_of(path, Depth::All)?;
         // a device node of the image is a row and opens nothing: as root of the machine nothing else stands before it
@@ -32,66 +47,44 @@ impl StepRoot {
         let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
             .map_err(Error::file("open", path))?;
         tree.attach(place.as_fd())?;
-        Ok(Self { tree, stubs: Vec::new() })
+        Ok(Self { tree, made })
     }
 
     /// Mounts what the kernel shows on a directory of the root itself. The image may not lead it anywhere else: what is
     /// mounted next, and what the command expects, would not find it.
     pub(super) fn mount_kernel(&mut self, tree: &Tree, name: &'static str) -> Result<(), Error> {
         let target = format!("/{name}");
-        let place = self.open_or_create(Path::new(&target), Stub::Directory)?;
+        let place = self.find_or_make(Path::new(&target), Stub::Directory)?;
         if place.path != Path::new(name) {
             return Err(Error::Redirected { name, path: place.path });
         }
-        self.attach(name, tree, &target, Stub::Directory, place)
+        attach(name, tree, &target, Stub::Directory, &place)
     }
 
     /// Mounts a tree at `target`, where a stub is made if nothing is there.
     pub(super) fn mount(&mut self, what: &str, tree: &Tree, target: &str, stub: Stub) -> Result<(), Error> {
-        let place = self.open_or_create(Path::new(target), stub)?;
+        let place = self.find_or_make(Path::new(target), stub)?;
         if place.path.as_os_str().is_empty() {
             return Err(Error::Target(target.into()));
         }
         if hides_kernel(&place, Path::new(target))? {
             return Err(Error::OfKernel { what: what.to_owned(), target: target.into(), path: place.path });
         }
-        self.attach(what, tree, target, stub, place)
+        attach(what, tree, target, stub, &place)
     }
 
-    fn attach(
-        &mut self,
-        what: &str,
-        tree: &Tree,
-        target: &str,
-        stub: Stub,
-        place: Target,
-    ) -> Result<(), Error> {
-        // the kernel's own word for it is EINVAL
-        match (stub, is_dir(&place.fd, target)?) {
-            (Stub::File, true) => return Err(mismatch(what, target, Errno::ISDIR)),
-            (Stub::Directory, false) => return Err(mismatch(what, target, Errno::NOTDIR)),
-            _ => {}
-        }
-        tree.attach(place.fd.as_fd()).map_err(Error::from).map_err(Error::mounting(what, target))?;
-        self.stubs.extend(place.made);
-        Ok(())
-    }
-
-    /// Shows a file or directory of the host.
-    pub(super) fn mount_volume(&mut self, volume: &Mount) -> Result<(), Error> {
-        let what = volume.source.display().to_string();
-        let tree = host_source(&volume.source).map_err(Error::mounting(&what, &volume.target))?;
-        if volume.access == Access::ReadOnly {
-            tree.restrict(Attributes::MOUNT_ATTR_RDONLY, Depth::All)?;
-        }
-        let stub = if is_dir(&tree, &what)? { Stub::Directory } else { Stub::File };
-        self.mount(&what, &tree, &volume.target, stub)
+    /// Resolves a path, making what is missing for the sake of a mount.
+    fn find_or_make(&mut self, path: &Path, stub: Stub) -> Result<Target, Error> {
+        let mut place = self.open_or_create(path, stub)?;
+        self.made.stubs.append(&mut place.made);
+        self.made.strays.append(&mut place.strays);
+        Ok(place)
     }
 
     /// Shows a device of the host. In `/dev` it belongs to a file system of the step's own and leaves no stub.
     pub(super) fn mount_device(&mut self, device: &Device) -> Result<(), Error> {
         let what = device.source.display().to_string();
-        let tree = host_source(&device.source).map_err(Error::mounting(&what, &device.target))?;
+        let tree = mounts::host_source(&device.source).map_err(Error::mounting(&what, &device.target))?;
         let stat = rustix::fs::fstat(&tree).map_err(Error::file("stat", &device.source))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if !kind.is_char_device() && !kind.is_block_device() {
@@ -105,29 +98,27 @@ impl StepRoot {
         target::open_or_create(self.as_fd(), path, stub)
     }
 
-    /// Makes it the root of this process. Returns the stubs.
-    pub(super) fn enter(self) -> Result<Vec<PathBuf>, Error> {
-        mount::change_root(self.tree.as_fd())?;
-        Ok(self.stubs)
+    /// Makes it the root of this process.
+    pub(super) fn enter(self) -> Result<(), Error> {
+        Ok(mount::change_root(self.tree.as_fd())?)
     }
 }
 
-impl AsFd for StepRoot {
+impl AsFd for StepRoot<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tree.as_fd()
     }
 }
 
-/// A copy of what the host has at `path`. The path was without symlinks when it was chosen; one in it now was put there
-/// since, by whoever may write beside it (a step that has the parent as a volume).
-fn host_source(path: &Path) -> Result<Tree, Error> {
-    let literal = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    match rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), literal) {
-        Ok(place) => Ok(Tree::copy_of_open(place.as_fd(), Depth::All)?),
-        Err(Errno::LOOP) => Err(Error::Swapped(path.into())),
-        Err(errno) => Err(Error::file("open", path)(errno)),
+/// Lays the tree over a place of its own kind.
+fn attach(what: &str, tree: &Tree, target: &str, stub: Stub, place: &Target) -> Result<(), Error> {
+    // the kernel's own word for it is EINVAL
+    match (stub, is_dir(&place.fd, target)?) {
+        (Stub::File, true) => return Err(mismatch(what, target, Errno::ISDIR)),
+        (Stub::Directory, false) => return Err(mismatch(what, target, Errno::NOTDIR)),
+        _ => {}
     }
+    tree.attach(place.fd.as_fd()).map_err(Error::from).map_err(Error::mounting(what, target))
 }
 
 /// Whether a mount at `place` would hide what the kernel shows: something of procfs, or a part of sysfs or a device that
@@ -140,7 +131,8 @@ fn hides_kernel(place: &Target, asked: &Path) -> Result<bool, Error> {
     Ok(kind == PROC_SUPER_MAGIC || (led && (kind == SYSFS_MAGIC || is_device)))
 }
 
-fn is_dir(place: impl AsFd, name: &str) -> Result<bool, Error> {
+/// Whether an open place is a directory.
+pub(super) fn is_dir(place: impl AsFd, name: &str) -> Result<bool, Error> {
     let stat = rustix::fs::fstat(place).map_err(Error::file("stat", name))?;
     Ok(FileType::from_raw_mode(stat.st_mode).is_dir())
 }

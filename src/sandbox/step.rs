@@ -1,5 +1,6 @@
 //! A step: from a copy of the supervisor to the command, inside namespaces and a root of its own.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,11 +11,12 @@ use rbuild_userns::spawn;
 use serde::{Deserialize, Serialize};
 
 use super::held::Owners;
-use super::root::StepRoot;
-use super::target::Stub;
-use super::{BROKEN, Error, credentials, exec, label, netfiles, system};
+use super::names::Files;
+use super::root::{Made, StepRoot};
+use super::target::{Stray, Stub};
+use super::{BROKEN, Error, credentials, exec, label, mounts, names, system};
 use crate::runtime::wire::{Channel, in_words};
-use crate::runtime::{self, Job, Network};
+use crate::runtime::{self, Job};
 
 /// The writing ends of the pipes that the coordinator reads.
 pub(super) struct Outputs {
@@ -26,6 +28,8 @@ pub(super) struct Outputs {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum News {
+    /// This name in the directory that comes along was made for the sake of a mount, but not in the root itself.
+    Stray(OsString, Stub),
     /// The root is complete. These paths were made in it for the sake of mounts.
     Complete(Vec<PathBuf>),
     /// Some system calls are handed over: where they arrive comes along. Until they are answered the step waits.
@@ -34,38 +38,51 @@ enum News {
     Failed(String),
 }
 
-/// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with the paths
-/// made in the root for the sake of mounts. `record` has the calls answered that the step hands over.
+/// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with what was
+/// made for the sake of mounts. `record` has the calls answered that the step hands over.
 pub(super) fn start(
     job: &Job,
     (root, owners): (&Path, Owners),
-    files: &Path,
+    files: &Files<'_>,
     outputs: Outputs,
     record: &dyn Fn(OwnedFd) -> Result<(), Error>,
-) -> Result<(Child, Vec<PathBuf>), Error> {
-    netfiles::write(files, &job.confinement.names)?;
+) -> Result<(Child, Made), Error> {
     let (news, theirs) = Channel::pair()?;
     // from here on the next child is the first process of a new pid namespace
     unshare(&[Namespace::Pid])?;
     let step = process::fork(|| become_command(job, (root, owners), files, &outputs, &theirs))?;
     drop((theirs, outputs));
-    let mut stubs = Vec::new();
+    let mut made = Made::default();
     // the connection ends when the command is executed
     while let Some((one, descriptors)) = news.receive_any()? {
         match one {
-            News::Complete(made) => stubs = made,
+            News::Complete(stubs) => made.stubs = stubs,
+            News::Stray(name, stub) => {
+                made.strays.extend(descriptors.into_iter().map(|directory| Stray {
+                    directory,
+                    name: name.clone(),
+                    stub,
+                }));
+            }
             News::Listening => descriptors.into_iter().try_for_each(record)?,
             News::Failed(why) => {
                 step.wait()?;
+                made.remove_strays()?;
                 return Err(Error::Refused(why));
             }
         }
     }
-    Ok((step, stubs))
+    Ok((step, made))
 }
 
 /// In the child. Returns only if there will be no command, with its exit code.
-fn become_command(job: &Job, root: (&Path, Owners), files: &Path, outputs: &Outputs, news: &Channel) -> i32 {
+fn become_command(
+    job: &Job,
+    root: (&Path, Owners),
+    files: &Files<'_>,
+    outputs: &Outputs,
+    news: &Channel,
+) -> i32 {
     match prepare(job, root, files, outputs, news) {
         Ok(()) => exec::command(&job.process),
         Err(error) => {
@@ -80,14 +97,17 @@ fn become_command(job: &Job, root: (&Path, Owners), files: &Path, outputs: &Outp
 fn prepare(
     job: &Job,
     (root, owners): (&Path, Owners),
-    files: &Path,
+    files: &Files<'_>,
     outputs: &Outputs,
     news: &Channel,
 ) -> Result<(), Error> {
     // asked of the sandbox's own /proc: inside the step's root a file of the image might answer
     let groups = Groups::of_this_namespace()?;
-    let stubs = complete(job, root, files, outputs)?;
-    news.send(&News::Complete(stubs), &[])?;
+    let mut made = Made::default();
+    let completed = complete(job, root, files, outputs, &mut made);
+    tell_strays(&made, news)?;
+    completed?;
+    news.send(&News::Complete(made.stubs), &[])?;
     let confinement = &job.confinement;
     match owners {
         Owners::Mapped => credentials::assume(&job.process, confinement, groups),
@@ -98,8 +118,22 @@ fn prepare(
     }
 }
 
-/// Makes the namespaces and the root, and enters them. Returns the paths made in the root.
-fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<Vec<PathBuf>, Error> {
+/// Has the supervisor remove them in the end: while they are mounted over, nobody can.
+fn tell_strays(made: &Made, news: &Channel) -> Result<(), Error> {
+    for stray in &made.strays {
+        news.send(&News::Stray(stray.name.clone(), stray.stub), &[stray.directory.as_fd()])?;
+    }
+    Ok(())
+}
+
+/// Makes the namespaces and the root, and enters them.
+fn complete(
+    job: &Job,
+    root: &Path,
+    files: &Files<'_>,
+    outputs: &Outputs,
+    made: &mut Made,
+) -> Result<(), Error> {
     let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -117,10 +151,6 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     ] {
         enter(kind, of)?;
     }
-    if confinement.network == Network::None {
-        unshare(&[Namespace::Net])?;
-        namespace::bring_loopback_up()?;
-    }
     if let Some(label) = &confinement.security.label {
         label::at_exec(label)?;
     }
@@ -128,20 +158,18 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
         namespace::set_host_name(&confinement.names.hostname)?;
     }
 
-    let mut step_root = StepRoot::over(root)?;
+    let mut step_root = StepRoot::over(root, made)?;
     system::mount_all(&mut step_root, confinement)?;
-    netfiles::mount_all(&mut step_root, files)?;
+    names::mount_all(&mut step_root, files)?;
     for device in &confinement.devices {
         step_root.mount_device(device)?;
     }
-    for volume in &confinement.mounts {
-        step_root.mount_volume(volume)?;
-    }
+    mounts::mount_all(&mut step_root, job, files.directory)?;
     let null = system::null(&step_root)?;
     system::mask_more(&step_root, &confinement.security.masks)?;
     // a working directory is no stub: one that was missing belongs to the layer
     let cwd = step_root.open_or_create(Path::new(&job.process.cwd), Stub::Directory)?;
-    let stubs = step_root.enter()?;
+    step_root.enter()?;
     rustix::process::fchdir(&cwd.fd).map_err(Error::file("enter", &job.process.cwd))?;
     is_in_root(&job.process.cwd)?;
 
@@ -149,7 +177,7 @@ fn complete(job: &Job, root: &Path, files: &Path, outputs: &Outputs) -> Result<V
     rustix::process::setsid().map_err(Error::file("start a session in", &job.process.cwd))?;
     process::reset_signals()?;
     process::close_at_exec()?;
-    Ok(stubs)
+    Ok(())
 }
 
 /// Enters a namespace of this kind.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use rbuild_userns::process::Ended;
 
 use super::held::{First, Owners};
+use super::names::Files;
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs};
 use super::stop::{Watched, until_end};
-use super::{Error, STEPS, sweep, trial};
+use super::{Error, STEPS, mounts, network, sweep, trial};
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
 use crate::runtime::{Exit, Job};
 
@@ -42,6 +43,12 @@ fn serve(
             other => Err(unexpected(other)),
         },
         Request::Try => Ok((Reply::Tried(trial::inside()?), None)),
+        Request::ProbeNetwork(network) => {
+            let entered = network::enter(&network)?;
+            let program = entered.program().map(str::to_owned);
+            entered.leave(&network)?;
+            Ok((Reply::ProbedNetwork(program), None))
+        }
         Request::Sweep(dirs) => {
             dirs.iter().try_for_each(|dir| sweep::remove(dir))?;
             Ok((Reply::Swept, None))
@@ -94,11 +101,18 @@ fn step_ends(
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
     let files = Path::new(STEPS).join(std::process::id().to_string());
     std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
-    let (step, stubs) = step::start(job, root, &files, outputs, &|listener| server.record(job, &listener))?;
+    let confinement = &job.confinement;
+    let network = network::enter(&confinement.network)?;
+    let etc = Files::write(&files, &confinement.names, &network)?;
+    let (step, made) = step::start(job, root, &etc, outputs, &|listener| server.record(job, &listener))?;
     let watched = until_end(&step, connection)?;
+    let left = network.leave(&confinement.network);
+    made.remove_strays()?;
     // what happens to the files on a failure above does not matter: they are a few bytes of the sandbox's own tmpfs
     sweep::remove(&files)?;
-    Ok((watched, stubs))
+    sweep::remove(&job.live.join(mounts::WRITTEN))?;
+    left?;
+    Ok((watched, made.stubs))
 }
 
 /// This connection's end of the server.

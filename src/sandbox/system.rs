@@ -63,7 +63,7 @@ const READ_ONLY_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
 /// Mounts all of it. What is hidden or read-only is found from the root of its own file system, whatever the image has
 /// where that is mounted.
-pub(super) fn mount_all(root: &mut StepRoot, confinement: &Confinement) -> Result<(), Error> {
+pub(super) fn mount_all(root: &mut StepRoot<'_>, confinement: &Confinement) -> Result<(), Error> {
     let masks = &confinement.security.masks;
     let in_proc = |path: &&str| !masks.shows(&format!("/proc/{path}"));
     let in_sys = |path: &&str| !masks.shows(&format!("/sys/{path}"));
@@ -83,7 +83,7 @@ pub(super) fn mount_all(root: &mut StepRoot, confinement: &Confinement) -> Resul
 }
 
 /// Hides what was asked for by name, wherever it is: after the volumes.
-pub(super) fn mask_more(root: &StepRoot, masks: &Masks) -> Result<(), Error> {
+pub(super) fn mask_more(root: &StepRoot<'_>, masks: &Masks) -> Result<(), Error> {
     masks.hidden.iter().try_for_each(|path| mask(root.as_fd(), path))
 }
 
@@ -122,7 +122,7 @@ fn is_permission(error: &rbuild_userns::Error) -> bool {
     error.errno() == Some(Errno::PERM.raw_os_error())
 }
 
-fn mount_dev(root: &mut StepRoot, confinement: &Confinement) -> Result<(), Error> {
+fn mount_dev(root: &mut StepRoot<'_>, confinement: &Confinement) -> Result<(), Error> {
     let settings = [Setting::Text("mode", "0755"), Setting::Text("size", "64m")];
     let dev = Tree::new("tmpfs", &settings, Attributes::MOUNT_ATTR_NOSUID)?;
     root.mount_kernel(&dev, "dev")?;
@@ -211,7 +211,7 @@ fn mask(beneath: BorrowedFd<'_>, path: &str) -> Result<(), Error> {
 }
 
 /// The null device of the step, to read nothing from. It is looked at before it is opened: a volume may lie over it.
-pub(super) fn null(root: &StepRoot) -> Result<OwnedFd, Error> {
+pub(super) fn null(root: &StepRoot<'_>) -> Result<OwnedFd, Error> {
     let open = |flags| {
         let literal = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
         rustix::fs::openat2(root, "dev/null", flags | OFlags::CLOEXEC, Mode::empty(), literal)

@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, Timespec, Timestamps, statx};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::Error;
 
@@ -19,7 +20,8 @@ use super::Error;
 const MAX_SYMLINKS: usize = 40;
 
 /// What to make where nothing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Stub {
     /// An empty file.
     File,
@@ -36,17 +38,55 @@ pub(super) struct Target {
     pub path: PathBuf,
     /// What had to be made, parents first.
     pub made: Vec<PathBuf>,
+    /// What had to be made in something that is mounted in the root, parents first.
+    pub strays: Vec<Stray>,
+}
+
+/// Something made in a file system that is mounted in the root: it is nothing of the image's, perhaps the host's.
+#[derive(Debug)]
+pub(super) struct Stray {
+    /// `O_PATH`.
+    pub directory: OwnedFd,
+    pub name: OsString,
+    pub stub: Stub,
+}
+
+impl Stray {
+    /// Removes it unless somebody else has put something there, or has removed it.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        let flags = match self.stub {
+            Stub::File if self.is_filled() => return Ok(()),
+            Stub::File => AtFlags::empty(),
+            Stub::Directory => AtFlags::REMOVEDIR,
+        };
+        match rustix::fs::unlinkat(&self.directory, &self.name, flags) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => Ok(()),
+            Err(errno) => Err(Error::file("remove the mount point", &self.name)(errno)),
+        }
+    }
+
+    fn is_filled(&self) -> bool {
+        let stat = rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| stat.st_size != 0 || !FileType::from_raw_mode(stat.st_mode).is_file())
+    }
 }
 
 /// Resolves `path` beneath `root`, making what is missing: directories of root, 0755, and the last component as `stub`.
 pub(super) fn open_or_create(root: BorrowedFd<'_>, path: &Path, stub: Stub) -> Result<Target, Error> {
-    let mut walk = Walk { root, way: Vec::new(), ahead: VecDeque::new(), symlinks: 0, made: Vec::new() };
+    let mut walk = Walk {
+        root,
+        way: Vec::new(),
+        ahead: VecDeque::new(),
+        symlinks: 0,
+        made: Vec::new(),
+        strays: Vec::new(),
+    };
     walk.look_ahead(path);
     let walked = walk.walk_on(stub).and_then(|()| {
         walk.here().try_clone_to_owned().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     });
     match walked {
-        Ok(fd) => Ok(Target { fd, path: walk.path(), made: walk.made }),
+        Ok(fd) => Ok(Target { fd, path: walk.path(), made: walk.made, strays: walk.strays }),
         Err(errno) => Err(Error::Resolve { path: path.to_path_buf(), source: errno.into() }),
     }
 }
@@ -70,6 +110,7 @@ struct Walk<'a> {
     ahead: VecDeque<OsString>,
     symlinks: usize,
     made: Vec<PathBuf>,
+    strays: Vec<Stray>,
 }
 
 impl Walk<'_> {
@@ -131,7 +172,13 @@ impl Walk<'_> {
             last_modification: time(before.st_mtime, before.st_mtime_nsec as _),
         };
         rustix::fs::utimensat(self.here(), ".", &times, AtFlags::empty())?;
-        self.made.push(self.path().join(name));
+        if mount_of(self.here())? == mount_of(self.root)? {
+            self.made.push(self.path().join(name));
+        } else {
+            let directory = self.here().try_clone_to_owned();
+            let directory = directory.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            self.strays.push(Stray { directory, name: name.to_owned(), stub });
+        }
         Ok(())
     }
 
@@ -142,6 +189,11 @@ impl Walk<'_> {
     fn path(&self) -> PathBuf {
         self.way.iter().map(|(name, _)| name).collect()
     }
+}
+
+/// The number of the mount that shows a place.
+fn mount_of(place: BorrowedFd<'_>) -> Result<u64, Errno> {
+    Ok(statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
 fn open(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Errno> {

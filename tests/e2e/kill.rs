@@ -8,7 +8,7 @@ use crate::build::BUSYBOX;
 use crate::support::World;
 
 /// The process and all that it started, directly or not.
-fn family(root: u32) -> Vec<u32> {
+pub fn family(root: u32) -> Vec<u32> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -48,7 +48,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 /// Kills the program alone, at once, and waits for the end of everybody it had started.
-fn kill_9(child: &mut std::process::Child) {
+pub fn kill_9(child: &mut std::process::Child) {
     let family = family(child.id());
     child.kill().unwrap();
     child.wait().unwrap();

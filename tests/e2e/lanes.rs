@@ -1,5 +1,9 @@
 //! What every user can do: with a range of ids, with one id, as root; on every driver.
 
+mod mounts;
+mod names;
+mod network;
+
 use std::os::unix::net::UnixListener;
 
 use crate::build::BUSYBOX;

@@ -113,11 +113,8 @@ fn jobs_run_side_by_side() {
             let script =
                 format!("touch /v/{number}; while ! [ -e /v/{next} ]; do sleep 0.01; done; echo {number}");
             let mut job = bench.job(&script);
-            job.confinement.mounts = vec![rbuild::runtime::Mount {
-                source: dir.clone(),
-                target: "/v".to_owned(),
-                access: rbuild::runtime::Access::ReadWrite,
-            }];
+            job.confinement.mounts =
+                vec![rbuild::runtime::Mount::bind(dir.clone(), "/v", rbuild::runtime::Access::ReadWrite)];
             let ran = bench.run(&job);
             assert_eq!((ran.exit(), ran.stdout), (Exit::Code(0), format!("{number}\n")));
         };

@@ -131,7 +131,7 @@ fn is_inside(row: &str, ran: &Ran) {
 }
 
 fn volume(source: impl Into<PathBuf>, target: &str) -> Mount {
-    Mount { source: source.into(), target: target.to_owned(), access: Access::ReadWrite }
+    Mount::bind(source, target, Access::ReadWrite)
 }
 
 /// runc kept a directory of the host open while it entered the container; WORKDIR or the program's own name led there.
@@ -291,7 +291,7 @@ fn cve_2023_25809_kernel_mounts_are_read_only() {
     let bench = Bench::new();
     for network in [Network::Host, Network::None] {
         let script = "cat /proc/self/mountinfo; mkdir /sys/fs/cgroup/x 2>&1; touch /sys/kernel/x 2>&1; true";
-        let said = bench.output(script, |job| job.confinement.network = network);
+        let said = bench.output(script, |job| job.confinement.network = network.clone());
         let rows = said.lines().filter(|line| line.contains(" - "));
         for row in rows {
             let (mount, kind) = row.split_once(" - ").unwrap();
@@ -486,7 +486,7 @@ fn cve_2020_15257_abstract_sockets_of_the_host() {
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     for (network, seen) in [(Network::None, "0\n"), (Network::Host, "1\n")] {
         let said = bench.output(&format!("grep -c @{name} /proc/net/unix; true"), |job| {
-            job.confinement.network = network;
+            job.confinement.network = network.clone();
         });
         assert_eq!(said, seen, "{network:?}");
     }

@@ -36,11 +36,7 @@ fn seen(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp) -> Vec<String> {
     let mut job = Job { rootfs, ..bench.job("") };
     job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
     job.confinement.security.seccomp = seccomp;
-    let shown = |source: &Path, target: &str| Mount {
-        source: source.to_owned(),
-        target: target.to_owned(),
-        access: Access::ReadOnly,
-    };
+    let shown = |source: &Path, target: &str| Mount::bind(source, target, Access::ReadOnly);
     job.confinement.mounts =
         PYTHON.iter().map(|path| shown(&Path::new(path).canonicalize().unwrap(), path)).collect();
     job.confinement.mounts.push(shown(&program, "/identity.py"));

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rbuild::layer::{Limits, TarReader};
-use rbuild::runtime::{Access, Exit, Mount, Network, RootfsChoice};
+use rbuild::runtime::{Access, Address, Exit, Host, Mount, Network, RootfsChoice};
 use rbuild_userns::idmap::Mode;
 
 use crate::bench::Bench;
@@ -49,7 +49,9 @@ fn system_mounts_are_what_containers_expect() {
 fn machine_names_are_given() {
     let bench = Bench::new();
     let hosts = bench.output("cat /etc/hosts /etc/hostname; echo '10.0.0.2 late' >> /etc/hosts", |job| {
-        job.confinement.names.hosts = vec![("10.0.0.1".to_owned(), "registry.example".to_owned())];
+        let address = Address::At("10.0.0.1".parse().unwrap());
+        job.confinement.names.hosts =
+            rbuild::runtime::File::Made(vec![Host { name: "registry.example".to_owned(), address }]);
     });
     assert_eq!(
         hosts,
@@ -79,7 +81,7 @@ fn no_network_is_loopback_alone() {
 }
 
 fn volume(source: PathBuf, target: &str, access: Access) -> Mount {
-    Mount { source, target: target.to_owned(), access }
+    Mount::bind(source, target, access)
 }
 
 fn volumes_show_the_host() {

@@ -78,9 +78,21 @@ impl Tree {
             .map_err(refused(format!("open_tree({})", path.display())))
     }
 
-    /// Adds attributes (read-only, no setuid, …). None is ever taken away.
+    /// Adds attributes (read-only, no setuid, …). None is taken away.
     pub fn restrict(&self, attributes: Attributes, depth: Depth) -> Result<(), Error> {
         let request = libc::mount_attr { attr_set: u64::from(attributes.bits()), ..no_change() };
+        mount_setattr(self.as_fd(), depth, &request)
+    }
+
+    /// Takes attributes away. EPERM: they come from outside this user namespace, which locks them.
+    pub fn permit(&self, attributes: Attributes, depth: Depth) -> Result<(), Error> {
+        let request = libc::mount_attr { attr_clr: u64::from(attributes.bits()), ..no_change() };
+        mount_setattr(self.as_fd(), depth, &request)
+    }
+
+    /// Has mounts beneath it show in copies of it, in other mount namespaces, and the other way round.
+    pub fn make_shared(&self, depth: Depth) -> Result<(), Error> {
+        let request = libc::mount_attr { propagation: libc::MS_SHARED, ..no_change() };
         mount_setattr(self.as_fd(), depth, &request)
     }
 

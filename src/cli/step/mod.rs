@@ -4,8 +4,9 @@
 mod devices;
 mod limits;
 mod mounts;
+mod names;
 mod namespaces;
-mod network;
+pub(super) mod network;
 mod process;
 mod security;
 mod users;
@@ -15,13 +16,15 @@ use std::collections::BTreeMap;
 use rbuild_userns::idmap::IdMap;
 
 use super::failure::Failure;
-use crate::runtime::{Confinement, Groups, Names};
+use crate::runtime::{Confinement, Groups};
 
 #[derive(clap::Args)]
 #[group(skip)]
 pub(super) struct Args {
     #[command(flatten)]
     network: network::Args,
+    #[command(flatten)]
+    names: names::Args,
     #[command(flatten)]
     mounts: mounts::Args,
     #[command(flatten)]
@@ -47,8 +50,8 @@ impl Args {
             namespaces: self.namespaces.namespaces(),
             devices: self.devices.devices(),
             network: self.network.network,
-            names: Names::default(),
-            mounts: self.mounts.volumes,
+            names: self.names.names()?,
+            mounts: self.mounts.mounts()?,
         })
     }
 

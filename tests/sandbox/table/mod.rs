@@ -285,8 +285,7 @@ impl Table {
             .map(|argument| (*argument).to_owned())
             .collect();
         job.confinement.security.capabilities.push("CAP_MKNOD".to_owned());
-        let mount =
-            |source: PathBuf, target: &str, access| Mount { source, target: target.to_owned(), access };
+        let mount = |source: PathBuf, target: &str, access| Mount::bind(source, target, access);
         job.confinement.mounts = vec![
             mount(std::env::current_exe().unwrap(), PROGRAM, Access::ReadOnly),
             mount(dir.join("libraries"), LIBRARIES, Access::ReadOnly),

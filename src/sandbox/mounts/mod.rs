@@ -1,0 +1,109 @@
+//! What appears in a step's root besides the image: files of the host, overlays over them, file systems in memory.
+//!
+//! Each is made as a detached tree, restricted while nobody sees it, and then laid over its target, which is resolved
+//! beneath the root's descriptor (`super::target`). A target nearer to the root comes first, so that no mount hides another
+//! that was asked for.
+
+mod bind;
+mod copy;
+mod overlay;
+mod owner;
+mod tmpfs;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rbuild_userns::mount::{Attributes, Depth, Tree};
+use rustix::io::Errno;
+
+use super::Error;
+use super::root::{self, StepRoot};
+use super::target::Stub;
+use crate::runtime::{Access, Job, Mount, Right, Source};
+
+/// The directory of a live directory where overlays of volumes keep what is written.
+pub(super) const WRITTEN: &str = "volumes";
+
+/// Mounts all of a job's. `files` is the sandbox's own directory for this step.
+pub(super) fn mount_all(root: &mut StepRoot<'_>, job: &Job, files: &Path) -> Result<(), Error> {
+    for (number, mount) in in_order(&job.confinement.mounts).into_iter().enumerate() {
+        let what = name(&mount.source);
+        let tree = tree(root, mount, job, files, number).map_err(Error::mounting(&what, &mount.target))?;
+        let stub = if root::is_dir(&tree, &what)? { Stub::Directory } else { Stub::File };
+        root.mount(&what, &tree, &mount.target, stub)?;
+    }
+    Ok(())
+}
+
+/// A copy of what the host has at a path that had no symlink on the way when it was chosen.
+pub(super) fn host_source(path: &Path) -> Result<Tree, Error> {
+    Ok(Tree::copy_of_open(bind::open(path)?.as_fd(), Depth::All)?)
+}
+
+fn tree(root: &StepRoot<'_>, mount: &Mount, job: &Job, files: &Path, number: usize) -> Result<Tree, Error> {
+    let (tree, depth) = match &mount.source {
+        Source::Bind(bind) => (bind::tree(bind, &job.process)?, bind::depth(bind)),
+        Source::Overlay(overlay) => (overlay::tree(overlay, &job.live, files, number)?, Depth::One),
+        Source::Tmpfs(tmpfs) => (tmpfs::tree(tmpfs, root, &mount.target)?, Depth::One),
+    };
+    set_rights(&tree, &mount.rights, depth)?;
+    if mount.access == Access::ReadOnly {
+        tree.restrict(Attributes::MOUNT_ATTR_RDONLY, depth)?;
+    }
+    Ok(tree)
+}
+
+/// Those nearer to the root first; those on one level as they were given.
+fn in_order(mounts: &[Mount]) -> Vec<&Mount> {
+    let mut ordered: Vec<&Mount> = mounts.iter().collect();
+    ordered.sort_by_key(|mount| Path::new(&mount.target).components().count());
+    ordered
+}
+
+fn name(source: &Source) -> String {
+    match source {
+        Source::Bind(bind) => bind.path.display().to_string(),
+        Source::Overlay(overlay) => format!("an overlay of {}", overlay.lower.display()),
+        Source::Tmpfs(_) => "tmpfs".to_owned(),
+    }
+}
+
+fn set_rights(tree: &Tree, rights: &[Right], depth: Depth) -> Result<(), Error> {
+    for right in rights {
+        let (attribute, name) = match right {
+            Right::Exec | Right::NoExec => (Attributes::MOUNT_ATTR_NOEXEC, "exec"),
+            Right::Suid | Right::NoSuid => (Attributes::MOUNT_ATTR_NOSUID, "suid"),
+            Right::Dev | Right::NoDev => (Attributes::MOUNT_ATTR_NODEV, "dev"),
+        };
+        match right {
+            Right::NoExec | Right::NoSuid | Right::NoDev => tree.restrict(attribute, depth)?,
+            Right::Exec | Right::Suid | Right::Dev => match tree.permit(attribute, depth) {
+                Err(error) if error.errno() == Some(Errno::PERM.raw_os_error()) => {
+                    return Err(Error::Locked(name));
+                }
+                other => other?,
+            },
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_never_hides_another() {
+        let mount = |target: &&str| Mount::bind("/", *target, Access::ReadWrite);
+        let rows: [(&[&str], &[&str]); 3] = [
+            (&["/a/b", "/a"], &["/a", "/a/b"]),
+            (&["/b", "/a"], &["/b", "/a"]),
+            (&["/x/y/z", "/a//b/", "/x"], &["/x", "/a//b/", "/x/y/z"]),
+        ];
+        for (given, want) in rows {
+            let mounts: Vec<Mount> = given.iter().map(mount).collect();
+            let targets: Vec<&str> = in_order(&mounts).iter().map(|mount| &*mount.target).collect();
+            assert_eq!(targets, want, "{given:?}");
+        }
+    }
+}
