@@ -16,7 +16,17 @@
 //! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
 //! and its cached mode is right at once.
 //!
-//! Refused: `trusted.*` (`EPERM`), as the kernel refuses it to whoever is not root of the machine.
+//! What the kernel makes impossible in a user namespace, whatever we answer; `tests/e2e/suites.rs` expects exactly this:
+//!
+//! | what | the caller sees | why |
+//! |---|---|---|
+//! | `mknod` of a device | `EPERM` | asks for `CAP_MKNOD` over the machine; 0:0, overlayfs' whiteout, needs none |
+//! | `trusted.*` attributes | `EPERM` | asks for `CAP_SYS_ADMIN` over the machine; refused here to real root too |
+//! | opening a device node of the image | `EACCES` | the mount is `nodev`, as every mount of a user namespace |
+//! | `chattr`, `lsattr` | `EOPNOTSUPP` | the flags are another file system's; a layer has no word for them |
+//!
+//! A whiteout that a step itself makes (`mknod` 0:0, `RENAME_WHITEOUT`) goes into the layer as that device. The next
+//! step sees it with this driver; overlayfs, and so the `kernel` driver, takes it for its own whiteout.
 //!
 //! # Locks
 //! In this order, never the other way:
