@@ -510,6 +510,9 @@ fn escapes_by_device_nodes() {
         |job| job.stack.push(layer(&bench, "nodes", layout)),
     );
     let lines: Vec<_> = said.lines().collect();
-    assert_eq!(lines[0], "character special file 1:5", "{said}");
-    assert_eq!(said.matches("Permission denied").count(), 2, "{said}");
+    match lines[0] {
+        "character special file 1:5" => assert_eq!(said.matches("Permission denied").count(), 2, "{said}"),
+        // a plain copy in a user namespace has no device in it: nothing can be read at all
+        other => assert_eq!((other, lines.len()), ("regular empty file 0:0", 2), "{said}"),
+    }
 }
