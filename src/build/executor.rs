@@ -1,6 +1,7 @@
 //! The way of a build: stages in order, steps in order, then the names.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::context::Context;
@@ -13,7 +14,7 @@ use crate::oci::{Manifest, Platform, Reference, media_type};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
 use crate::runtime::{Cancel, Sandbox};
-use crate::store::{Image, Store};
+use crate::store::{Image, Live, Store};
 use crate::transfer;
 
 /// One build: what it was asked for, and what it has so far.
@@ -28,6 +29,8 @@ pub(super) struct Executor<'a> {
     pub context: Rc<Context>,
     /// Started by the first RUN that misses, kept for all that follow.
     sandbox: Option<Sandbox>,
+    /// What it keeps from step to step. It goes after the sandbox, which empties it.
+    shelf: Option<Live>,
     /// Finished stages, by index.
     stages: BTreeMap<usize, Rc<Stage>>,
     /// Images that COPY --from named, by their text.
@@ -72,6 +75,7 @@ impl<'a> Executor<'a> {
             global,
             context: Rc::new(context),
             sandbox: None,
+            shelf: None,
             stages: BTreeMap::new(),
             images: BTreeMap::new(),
             target,
@@ -123,6 +127,7 @@ impl<'a> Executor<'a> {
         if let Some(sandbox) = self.sandbox.take() {
             sandbox.close()?;
         }
+        self.shelf.take().map_or(Ok(()), Live::close)?;
         self.commit(&built)
     }
 
@@ -243,6 +248,14 @@ impl<'a> Executor<'a> {
             self.sandbox = Some(started.map_err(StepError::Runtime)?);
         }
         Ok(self.sandbox.as_ref().expect("it was just started"))
+    }
+
+    /// The directory for what the sandbox keeps.
+    pub(super) fn shelf(&mut self) -> Result<PathBuf, StepError> {
+        if self.shelf.is_none() {
+            self.shelf = Some(self.store.lease_live()?);
+        }
+        Ok(self.shelf.as_ref().expect("it was just leased").path().to_owned())
     }
 
     /// Removes what a killed build left in `live/`. Files of mapped ids need a sandbox; others do not.

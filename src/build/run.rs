@@ -74,6 +74,7 @@ impl Executor<'_> {
             stack: self.layer_files(stage)?,
             rootfs: self.options.rootfs,
             live: live.path().to_owned(),
+            shelf: Some(self.shelf()?),
             process: self.process(stage, program)?,
             confinement,
         };

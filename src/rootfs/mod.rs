@@ -161,6 +161,16 @@ impl<T, E: Into<std::io::Error>> Named<T> for Result<T, E> {
     }
 }
 
+/// Where a root may write: directories on the store's file system.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Room {
+    /// Empty, and empty again after the freeze.
+    pub live: PathBuf,
+    /// Where the `plain` driver keeps a tree for the next root of the same server; its owner empties it when that is
+    /// gone. None: nothing is kept.
+    pub shelf: Option<PathBuf>,
+}
+
 /// A writable root of one step.
 pub trait Root: Send {
     /// Where it is mounted.

@@ -11,9 +11,9 @@ use rustix::mount::{MountFlags, mount};
 
 use super::kernel::KernelRoot;
 use super::mounted::Mounted;
-use super::plain::PlainRoot;
+use super::plain::{PlainRoot, Shelf};
 use super::served::{Fuse, Lower, Requests, Side, Tree};
-use super::{Driver, Error, Ids, Named as _, Root, Stack, overlay};
+use super::{Driver, Error, Ids, Named as _, Room, Root, Stack, overlay};
 use crate::fuse::{LARGEST, Session, Transport};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
@@ -23,6 +23,7 @@ pub struct Server {
     mounts: PathBuf,
     /// Where there is no FUSE, the reason: the `plain` driver does without.
     served: Result<Served, String>,
+    shelf: Arc<Shelf>,
     /// The next root's number, and so the name of its mount point.
     next: AtomicU64,
 }
@@ -35,18 +36,13 @@ impl Server {
     /// `mounts/<number>`. Must be called inside the user namespace: the kernel ties `/dev/fuse` to the one that opens it.
     pub fn start(mounts: &Path) -> Self {
         let served = Served::start(mounts).map_err(|error| error.to_string());
-        Self { mounts: mounts.into(), served, next: AtomicU64::new(0) }
+        Self { mounts: mounts.into(), served, shelf: Arc::default(), next: AtomicU64::new(0) }
     }
 
-    /// A writable root over `stack`. `live`: an empty directory on the store's file system for what is written.
-    pub fn prepare(
-        &self,
-        stack: Stack,
-        driver: Driver,
-        live: &Path,
-        ids: Ids,
-    ) -> Result<Box<dyn Root>, Error> {
+    /// A writable root over `stack`, in `room`.
+    pub fn prepare(&self, stack: Stack, driver: Driver, room: &Room, ids: Ids) -> Result<Box<dyn Root>, Error> {
         let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let live = &room.live;
         match driver {
             Driver::Kernel => {
                 if matches!(ids, Ids::Recorded(_)) {
@@ -56,7 +52,10 @@ impl Server {
                 Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live)?))
             }
             Driver::Fuse => overlay::mount(stack, &at, live, ids),
-            Driver::Plain => Ok(Box::new(PlainRoot::materialise(stack, live)?)),
+            Driver::Plain => {
+                let shelf = room.shelf.as_ref().map(|at| (Arc::clone(&self.shelf), at.clone()));
+                Ok(Box::new(PlainRoot::materialise(stack, live, shelf)?))
+            }
         }
     }
 

@@ -90,6 +90,9 @@ pub struct Job {
     pub rootfs: RootfsChoice,
     /// An empty directory of the store, `live/<id>`; the sandbox removes what it puts there.
     pub live: PathBuf,
+    /// A directory of the store where the `plain` driver leaves what serves the next job; the sandbox empties it when it
+    /// ends.
+    pub shelf: Option<PathBuf>,
     /// The command.
     pub process: ProcessSpec,
     /// What it runs in.

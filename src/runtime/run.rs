@@ -47,7 +47,7 @@ impl Sandbox {
         let wake = self.cancel.subscribe()?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
-        let channel = self.connect(Some(&job.live))?;
+        let channel = self.connect(Some(&job.live), job.shelf.as_deref())?;
         let group = ControlGroup::make(&job.confinement.limits.shared)?;
         let mut job = job.clone();
         job.confinement.limits.group = group.as_ref().map(|group| group.path().to_path_buf());
@@ -111,7 +111,7 @@ impl Sandbox {
     }
 
     fn ask(&self, live: Option<&Path>, request: &Request) -> Result<Reply, Error> {
-        let channel = self.connect(live)?;
+        let channel = self.connect(live, None)?;
         channel.send(request, &[])?;
         channel.receive()?.ok_or_else(|| self.died())
     }

@@ -91,11 +91,11 @@ impl Sandbox {
         self.end()
     }
 
-    /// A new connection. Should this process die, the sandbox empties `live`.
-    pub(super) fn connect(&self, live: Option<&Path>) -> Result<Channel, Error> {
+    /// A new connection. Should this process die, the sandbox empties `live`; at its end it empties `shelf`.
+    pub(super) fn connect(&self, live: Option<&Path>, shelf: Option<&Path>) -> Result<Channel, Error> {
         let (here, there) = Channel::pair()?;
-        let live = live.map(Path::to_path_buf);
-        match self.control.send(&Connect { live }, &[there.as_fd()]) {
+        let (live, shelf) = (live.map(Path::to_path_buf), shelf.map(Path::to_path_buf));
+        match self.control.send(&Connect { live, shelf }, &[there.as_fd()]) {
             Ok(()) => Ok(here),
             // EPIPE: nobody is there to read
             Err(Error::Kernel(error)) if error.errno() == Some(rustix::io::Errno::PIPE.raw_os_error()) => {

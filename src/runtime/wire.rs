@@ -56,6 +56,8 @@ pub(crate) enum Users {
 pub(crate) struct Connect {
     /// What init empties should the coordinator die.
     pub live: Option<PathBuf>,
+    /// What it empties at its end.
+    pub shelf: Option<PathBuf>,
 }
 
 /// The first message on a connection.

@@ -1,5 +1,6 @@
 //! Init: the first process of the sandbox. It stays small and single-threaded, because its end is everybody's end.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ struct Init {
     /// Where the server takes its connections from.
     to_server: Channel,
     running: Vec<Running>,
+    /// What to empty at the end.
+    shelves: BTreeSet<PathBuf>,
 }
 
 /// A connection being served.
@@ -51,7 +54,7 @@ fn start(control: Channel) -> Result<Init, Error> {
     // now, while nobody has started a thread
     let server = process::fork(|| server::run(&theirs))?;
     control.send(&Birth::Ready, &[])?;
-    Ok(Init { control, server, to_server, running: Vec::new() })
+    Ok(Init { control, server, to_server, running: Vec::new(), shelves: BTreeSet::new() })
 }
 
 impl Init {
@@ -63,9 +66,10 @@ impl Init {
             if !self.control_is_ready()? {
                 continue;
             }
-            let Some((Connect { live }, mut connection)) = self.control.receive_with(1)? else {
+            let Some((Connect { live, shelf }, mut connection)) = self.control.receive_with(1)? else {
                 return Ok(());
             };
+            self.shelves.extend(shelf);
             if let Some(connection) = connection.pop().and_then(Channel::from_descriptor) {
                 self.take(&connection, live)?;
             }
@@ -120,7 +124,7 @@ impl Init {
         // nobody uses a mount any more: none keeps a file of the live directories busy
         mount::detach(SCRATCH.as_ref())?;
         let live = self.running.iter().filter_map(|running| running.live.as_deref());
-        live.map(sweep::empty).fold(Ok(()), Result::and)
+        live.chain(self.shelves.iter().map(PathBuf::as_path)).map(sweep::empty).fold(Ok(()), Result::and)
     }
 }
 

@@ -14,7 +14,7 @@ use super::held::{Fault, First, Held, Owners};
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
-use crate::rootfs::{self, Driver, Ids, Stack};
+use crate::rootfs::{self, Driver, Ids, Room, Stack};
 use crate::runtime::wire::{Channel, Summary, Trials, in_words};
 use crate::runtime::{LayerFiles, RootfsChoice};
 
@@ -23,7 +23,7 @@ use crate::runtime::{LayerFiles, RootfsChoice};
 #[serde(rename_all = "lowercase")]
 pub(super) enum Ask {
     /// Mount a root.
-    Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, live: PathBuf },
+    Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room },
     /// Answer the system calls that come in at the descriptor that comes along.
     Record { first: First },
     /// Unmount it and write what changed into the descriptor that comes along.
@@ -104,7 +104,7 @@ impl Server {
         while let Some((ask, descriptors)) = connection.receive_any::<Ask>()? {
             let mut index = None;
             let answer = match ask {
-                Ask::Prepare { stack, rootfs, live } => match self.prepare(&stack, rootfs, &live) {
+                Ask::Prepare { stack, rootfs, room } => match self.prepare(&stack, rootfs, &room) {
                     Ok(prepared) => {
                         let root = root.insert(prepared);
                         Answer::Prepared(root.path().to_path_buf(), root.owners())
@@ -128,7 +128,8 @@ impl Server {
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
                 Ask::Probe { live } => {
-                    Answer::Probed(Trials { drivers: self.probe(&live), transport: self.rootfs.transport() })
+                    let drivers = self.probe(&Room { live, shelf: None });
+                    Answer::Probed(Trials { drivers, transport: self.rootfs.transport() })
                 }
             };
             let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
@@ -138,7 +139,7 @@ impl Server {
         root.map_or(Ok(()), Held::discard).map_err(|error| Error::Refused(in_words(&error)))
     }
 
-    fn prepare(&self, stack: &[LayerFiles], choice: RootfsChoice, live: &Path) -> Result<Held, Refusal> {
+    fn prepare(&self, stack: &[LayerFiles], choice: RootfsChoice, room: &Room) -> Result<Held, Refusal> {
         let stack = self.stack(stack)?;
         let drivers = match (choice, *lock(&self.taken)) {
             (RootfsChoice::Kernel, _) => vec![Driver::Kernel],
@@ -149,7 +150,7 @@ impl Server {
         };
         let mut refusals = Vec::new();
         for driver in drivers {
-            match self.mount(stack.clone(), driver, live) {
+            match self.mount(stack.clone(), driver, room) {
                 Ok(root) => {
                     if choice == RootfsChoice::Auto {
                         *lock(&self.taken) = Some(driver);
@@ -168,8 +169,8 @@ impl Server {
         }
     }
 
-    fn mount(&self, stack: Stack, driver: Driver, live: &Path) -> Result<Held, Refusal> {
-        let prepare = |ids: Ids| self.rootfs.prepare(stack, driver, live, ids);
+    fn mount(&self, stack: Stack, driver: Driver, room: &Room) -> Result<Held, Refusal> {
+        let prepare = |ids: Ids| self.rootfs.prepare(stack, driver, room, ids);
         Held::mount(owners(), prepare).map_err(|source| Refusal::Driver { driver, source: source.into() })
     }
 
@@ -188,9 +189,9 @@ impl Server {
     }
 
     /// Really mounts each driver over an empty stack, and takes it down again.
-    fn probe(&self, live: &Path) -> Vec<(RootfsChoice, Option<String>)> {
+    fn probe(&self, room: &Room) -> Vec<(RootfsChoice, Option<String>)> {
         let attempt = |driver| {
-            let root = self.mount(Stack::new(Vec::new()), driver, live)?;
+            let root = self.mount(Stack::new(Vec::new()), driver, room)?;
             root.discard().map_err(|source| Refusal::Driver { driver, source })
         };
         let tried = by_preference().into_iter().map(|driver| {

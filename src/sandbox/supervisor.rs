@@ -11,6 +11,7 @@ use super::server::{Answer, Ask};
 use super::step::{self, Outputs};
 use super::stop::{Watched, until_end};
 use super::{Error, STEPS, mounts, network, sweep, trial};
+use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
 use crate::runtime::{Exit, Job};
 
@@ -130,8 +131,9 @@ impl Server<'_> {
     }
 
     fn prepare(&self, job: &Job) -> Result<(PathBuf, Owners), Error> {
-        let (stack, live) = (job.stack.clone(), job.live.clone());
-        match self.ask(&Ask::Prepare { stack, rootfs: job.rootfs, live }, &[])?.0 {
+        let room = Room { live: job.live.clone(), shelf: job.shelf.clone() };
+        let ask = Ask::Prepare { stack: job.stack.clone(), rootfs: job.rootfs, room };
+        match self.ask(&ask, &[])?.0 {
             Answer::Prepared(root, owners) => Ok((root, owners)),
             other => Err(unexpected(other)),
         }

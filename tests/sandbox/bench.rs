@@ -1,6 +1,7 @@
 //! A sandbox with a small image: busybox on scratch.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,7 @@ use rbuild::runtime::{
 use rbuild_userns::idmap::Choice;
 
 const BUSYBOX: &str = "/bin/busybox";
+const SHELF: &str = "shelf";
 const APPLETS: &str = "sh cat ls grep sleep true false id env mkdir touch echo ps mount stat head kill readlink wc \
                        chmod rm hostname ifconfig chown chroot unshare umount find pwd tr sort nohup dd mv cp date ln test mknod";
 
@@ -82,6 +84,10 @@ impl Bench {
         let sandbox =
             Sandbox::start(&Options { idmap, groups: Groups::Dropped, maps: (None, None) }, cancel.clone())?;
         let next = AtomicU32::new(0);
+        match fs::create_dir(dir.join(SHELF)) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
+            _ => {}
+        }
         Ok(Self { dir: dir.to_path_buf(), sandbox, cancel, base: base(dir), next, scratch: None })
     }
 
@@ -94,6 +100,7 @@ impl Bench {
             stack: vec![self.base.clone()],
             rootfs: *DRIVER.lock().unwrap(),
             live,
+            shelf: Some(self.dir.join(SHELF)),
             process: ProcessSpec {
                 args: ["/bin/sh", "-c", script].map(str::to_owned).into(),
                 env: vec!["PATH=/usr/bin:/bin".to_owned()],

@@ -87,7 +87,7 @@ fn metadata(stat: &Stat, xattrs: Xattrs) -> Metadata {
 }
 
 /// The names, in the kernel's order; none where the file system has none.
-fn xattr_names(file: impl AsFd) -> io::Result<Vec<std::ffi::CString>> {
+pub(in crate::rootfs) fn xattr_names(file: impl AsFd) -> io::Result<Vec<std::ffi::CString>> {
     let file = file.as_fd();
     let mut list = Vec::with_capacity(256);
     loop {

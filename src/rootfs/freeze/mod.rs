@@ -22,9 +22,9 @@ mod upper;
 mod walk;
 
 pub(super) use descent::Descent;
-pub(super) use entry::{Body, Entry, metadata_of, read};
+pub(super) use entry::{Body, Entry, metadata_of, read, xattr_names};
 pub(super) use ignore::Ignore;
-pub(super) use remove::remove_tree;
+pub(super) use remove::{remove_at, remove_tree};
 pub(super) use same::is_same;
 pub(super) use upper::Upper;
 pub(super) use walk::{Said, Source, metadata_in, write};

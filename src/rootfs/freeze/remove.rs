@@ -1,25 +1,38 @@
 //! Removal of what a step left in `live`, however deep.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, open, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, open, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::descent::Descent;
 use crate::rootfs::{Error, Named as _};
 
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Removes `name` from `dir`, with all it holds.
+pub(in crate::rootfs) fn remove_at(dir: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => {}
+        removed => return Ok(removed?),
+    }
+    empty(&mut Descent::new(openat(dir, name, DIRECTORY, Mode::empty())?)?)?;
+    Ok(unlinkat(dir, name, AtFlags::REMOVEDIR)?)
+}
+
 /// Removes the directory `tree`, which lies in `parent`, with all it holds. Absent is removed.
 pub(in crate::rootfs) fn remove_tree(parent: &Path, tree: &Path) -> Result<(), Error> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = match open(tree, flags, Mode::empty()) {
+    let top = match open(tree, DIRECTORY, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
         result => result.named("open", tree)?,
     };
     Descent::new(top).and_then(|mut descent| empty(&mut descent)).named("remove", tree)?;
     let name = tree.strip_prefix(parent).unwrap_or(tree);
-    let parent = open(parent, flags, Mode::empty()).named("open", parent)?;
+    let parent = open(parent, DIRECTORY, Mode::empty()).named("open", parent)?;
     unlinkat(parent, name, AtFlags::REMOVEDIR).named("rmdir", tree)
 }
 

@@ -54,6 +54,7 @@ pub(super) struct Stamp {
     /// When it came into being; none where the file system does not say.
     born: Option<Timestamp>,
     pub changed: Timestamp,
+    pub kind: FileType,
     pub names: u32,
 }
 
@@ -72,13 +73,16 @@ impl Baseline {
         Ok(Self { rows: walk.rows, began })
     }
 
-    /// The row of an inode that was there. One that came later may have the number of one that is gone.
+    /// The row of an inode that was there. One that came later may have the number of one that is gone: the time of its
+    /// birth tells. Where the file system does not, only an unchanged one is surely the same; a directory may pass for
+    /// it, because all that it holds is looked at anyway.
     pub(super) fn row(&self, stamp: &Stamp) -> Option<&Row> {
-        let row = self.rows.get(&stamp.identity)?;
-        match row.stamp.born {
-            Some(born) => (stamp.born == Some(born)).then_some(row),
-            None => (stamp.changed == row.stamp.changed).then_some(row),
-        }
+        let row = self.rows.get(&stamp.identity).filter(|row| row.stamp.kind == stamp.kind)?;
+        let is_same = match row.stamp.born {
+            Some(_) => stamp.born == row.stamp.born,
+            None => stamp.changed == row.stamp.changed || stamp.kind == FileType::Directory,
+        };
+        is_same.then_some(row)
     }
 
     /// Whether nothing can have happened to it.
@@ -183,6 +187,7 @@ impl From<&Statx> for Stamp {
             identity: (device, there.stx_ino),
             born: knows_birth.then(|| time(there.stx_btime)),
             changed: time(there.stx_ctime),
+            kind: FileType::from_raw_mode(there.stx_mode.into()),
             names: there.stx_nlink,
         }
     }

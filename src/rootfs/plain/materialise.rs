@@ -1,11 +1,14 @@
 //! Materialise: the stack as files in a directory.
 //!
-//! Nobody else writes there, and no directory has its final mode before all is made, so names are resolved as they are
-//! written: beneath the tree's root, through directories alone.
+//! A tree that a step has used is put right for the next: everything that is not surely what was made before goes, and is
+//! made anew, so that nothing a step left can reach another but by its layer. An image of one layer more costs what that
+//! layer holds.
+//!
+//! Nobody else writes there meanwhile. Names are resolved beneath the tree's root, through directories alone.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -15,31 +18,41 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, chmodat,
-    chownat, fchmod, fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat, openat2,
-    symlinkat, utimensat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+    chmodat, chownat, fchmod, fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat,
+    openat2, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
+use super::baseline::{Baseline, Stamp};
 use super::bytes;
 use super::ids::Ids;
 use crate::layer::{Ino, Inode, Kind, Timestamp, Xattrs};
-use crate::rootfs::{Error, Named as _, Node, Stack, is_carried};
+use crate::rootfs::{Error, Named as _, Node, Stack, freeze, is_carried};
 
 /// The attributes that the file system does not take, by [`Stack::file_id`].
 pub(super) type Refused = HashMap<(usize, Ino), Xattrs>;
 
-/// Makes the directory `tree` and in it all that `stack` holds.
-pub(super) fn materialise(stack: &Stack, tree: &Path) -> Result<Refused, Error> {
-    std::fs::create_dir(tree).named("mkdir", tree)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let top = rustix::fs::open(tree, flags, Mode::empty()).named("open", tree)?;
-    // A default ACL of the directory around would be handed down to everything.
-    match rustix::fs::fremovexattr(&top, "system.posix_acl_default") {
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
-        removed => removed.named("removexattr", tree)?,
+/// A tree that a step has worked on.
+pub(super) struct Used<'a> {
+    /// What it was when the step began.
+    pub baseline: &'a Baseline,
+    /// How many of the lowest layers it was made of are the new stack's, too.
+    pub shared: usize,
+}
+
+/// Makes the directory `tree` and in it all that `stack` holds, and nothing else. Of one that was `used`, what is still
+/// as it was made stays.
+pub(super) fn materialise(stack: &Stack, tree: &Path, used: Option<Used<'_>>) -> Result<Refused, Error> {
+    if used.is_none() {
+        std::fs::create_dir(tree).named("mkdir", tree)?;
     }
-    let maker = Maker { stack, tree, top, ids: Ids::here()?, refused: Mutex::default() };
+    let top = rustix::fs::open(tree, DIRECTORY, Mode::empty()).named("open", tree)?;
+    if used.is_none() {
+        // A default ACL of the directory around would be handed down to everything.
+        strip(&top).named("removexattr", tree)?;
+    }
+    let maker = Maker { stack, tree, top, used, ids: Ids::here()?, refused: Mutex::default() };
     let plan = maker.make_directories()?;
     in_parallel(&plan.directories, |directory| maker.fill(directory))?;
     maker.link(&plan.links)?;
@@ -47,10 +60,14 @@ pub(super) fn materialise(stack: &Stack, tree: &Path) -> Result<Refused, Error> 
     Ok(maker.refused.into_inner().expect("no thread has panicked"))
 }
 
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 struct Maker<'a> {
     stack: &'a Stack,
     tree: &'a Path,
     top: OwnedFd,
+    used: Option<Used<'a>>,
     ids: Ids,
     refused: Mutex<Refused>,
 }
@@ -65,43 +82,111 @@ struct Plan {
 struct Directory {
     path: Vec<u8>,
     node: Node,
-    /// What it holds, but for directories and further names.
+    state: State,
+    /// What is to be made in it, but for directories and further names.
     files: Vec<(Vec<u8>, Node)>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// As it should be.
+    Kept,
+    /// A step or we have changed it.
+    Changed,
+    New,
+}
+
+/// The first name of a file.
+struct First {
+    path: Vec<u8>,
+    /// It is there, and stays.
+    kept: bool,
+}
+
 impl Maker<'_> {
-    /// Makes every directory, and notes what is to be made in it.
+    /// Makes every directory that is not there, removes what does not belong there, and notes what is to be made.
     fn make_directories(&self) -> Result<Plan, Error> {
         let mut plan = Plan::default();
-        let mut first_names = HashMap::<_, Vec<u8>>::new();
-        let mut pending = vec![(Vec::new(), self.stack.root())];
-        while let Some((path, node)) = pending.pop() {
-            let mut files = Vec::new();
-            for (name, child) in self.stack.read_dir(&node) {
-                let below = if path.is_empty() { name.clone() } else { [&path, &b"/"[..], &name].concat() };
-                if self.stack.is_dir(&child) {
-                    mkdirat(&self.top, &below, Mode::RWXU).named("mkdir", self.host_path(&below))?;
-                    pending.push((below, child));
-                    continue;
-                }
-                match first_names.entry(self.stack.file_id(&child)) {
-                    Entry::Occupied(first) => plan.links.push((below, first.get().clone())),
-                    Entry::Vacant(place) => {
-                        place.insert(below);
-                        files.push((name, child));
-                    }
-                }
-            }
-            plan.directories.push(Directory { path, node, files });
+        let mut firsts = HashMap::new();
+        let root = if self.used.is_some() { State::Changed } else { State::New };
+        let mut pending = vec![(Vec::new(), self.stack.root(), root)];
+        while let Some((path, node, state)) = pending.pop() {
+            let mut directory = Directory { path, node, state, files: Vec::new() };
+            self.compare(&mut directory, &mut plan.links, &mut firsts, &mut pending)
+                .named("make", self.host_path(&directory.path))?;
+            plan.directories.push(directory);
         }
         Ok(plan)
+    }
+
+    fn compare(
+        &self,
+        directory: &mut Directory,
+        links: &mut Vec<(Vec<u8>, Vec<u8>)>,
+        firsts: &mut HashMap<(usize, Ino), First>,
+        pending: &mut Vec<(Vec<u8>, Node, State)>,
+    ) -> io::Result<()> {
+        let mut there = There::default();
+        if directory.state != State::New {
+            there = There::look(self.open(&directory.path)?)?;
+        }
+        for (name, child) in self.stack.read_dir(&directory.node) {
+            let path = match &directory.path[..] {
+                [] => name.clone(),
+                parent => [parent, b"/", &name].concat(),
+            };
+            let found = there.stamps.remove(&name[..]);
+            if self.stack.is_dir(&child) {
+                let state = match found {
+                    Some(stamp) if stamp.kind == FileType::Directory => self.state(&child, &stamp),
+                    _ => {
+                        there.remove(&name, found)?;
+                        mkdirat(&self.top, &path, Mode::RWXU)?;
+                        directory.state = directory.state.and_changed();
+                        State::New
+                    }
+                };
+                pending.push((path, child, state));
+                continue;
+            }
+            let id = self.stack.file_id(&child);
+            let kept = found.is_some_and(|stamp| self.state(&child, &stamp) == State::Kept);
+            if kept && firsts.get(&id).is_none_or(|first| first.kept) {
+                firsts.insert(id, First { path, kept });
+                continue;
+            }
+            there.remove(&name, found)?;
+            directory.state = directory.state.and_changed();
+            match firsts.entry(id) {
+                Entry::Occupied(first) => links.push((path, first.get().path.clone())),
+                Entry::Vacant(place) => {
+                    place.insert(First { path, kept: false });
+                    directory.files.push((name, child));
+                }
+            }
+        }
+        for (name, stamp) in std::mem::take(&mut there.stamps) {
+            there.remove(&name, Some(stamp))?;
+            directory.state = directory.state.and_changed();
+        }
+        Ok(())
+    }
+
+    /// Whether what is there is what was made of `node` before, and nothing has happened to it.
+    fn state(&self, node: &Node, stamp: &Stamp) -> State {
+        let id = self.stack.file_id(node);
+        let is_kept = self.used.as_ref().is_some_and(|used| {
+            let row = used.baseline.row(stamp).filter(|row| row.id == id && id.0 < used.shared);
+            row.is_some_and(|row| used.baseline.is_untouched(row, stamp))
+        });
+        if is_kept { State::Kept } else { State::Changed }
     }
 
     fn fill(&self, directory: &Directory) -> Result<(), Error> {
         if directory.files.is_empty() {
             return Ok(());
         }
-        let dir = self.open(&directory.path)?;
+        let dir = self.open(&directory.path).named("open", self.host_path(&directory.path))?;
         for (name, node) in &directory.files {
             self.make(dir.as_fd(), name, node)
                 .named("create", self.host_path(&directory.path).join(OsStr::from_bytes(name)))?;
@@ -148,7 +233,13 @@ impl Maker<'_> {
 
     /// Gives a directory that is complete its attributes.
     fn finish(&self, directory: &Directory) -> Result<(), Error> {
-        let dir = self.open(&directory.path)?;
+        if directory.state == State::Kept {
+            return Ok(());
+        }
+        let dir = self.open(&directory.path).named("open", self.host_path(&directory.path))?;
+        if directory.state == State::Changed {
+            strip(&dir).named("removexattr", self.host_path(&directory.path))?;
+        }
         let inode = self.stack.inode(&directory.node);
         self.dress(dir.as_fd(), &directory.node, &inode).named("dress", self.host_path(&directory.path))
     }
@@ -198,16 +289,62 @@ impl Maker<'_> {
         utimensat(dir, name, &times(inode.mtime), AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    fn open(&self, path: &[u8]) -> Result<OwnedFd, Error> {
+    fn open(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { b"." } else { path };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let confined = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&self.top, path, flags, Mode::empty(), confined).named("open", self.host_path(path))
+        openat2(&self.top, path, DIRECTORY, Mode::empty(), confined)
     }
 
     fn host_path(&self, path: &[u8]) -> PathBuf {
         self.tree.join(OsStr::from_bytes(path))
     }
+}
+
+impl State {
+    fn and_changed(self) -> Self {
+        if self == Self::New { self } else { Self::Changed }
+    }
+}
+
+/// What is in a directory.
+#[derive(Default)]
+struct There {
+    /// None for one that was just made.
+    dir: Option<OwnedFd>,
+    stamps: HashMap<Vec<u8>, Stamp>,
+}
+
+impl There {
+    fn look(dir: OwnedFd) -> io::Result<Self> {
+        let mut stamps = HashMap::new();
+        for row in Dir::read_from(&dir)? {
+            let row = row?;
+            let name = row.file_name();
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                stamps.insert(name.to_bytes().to_vec(), Stamp::at(dir.as_fd(), name)?);
+            }
+        }
+        Ok(Self { dir: Some(dir), stamps })
+    }
+
+    fn remove(&self, name: &[u8], found: Option<Stamp>) -> io::Result<()> {
+        match (&self.dir, found) {
+            (Some(dir), Some(_)) => freeze::remove_at(dir.as_fd(), &CString::new(name)?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes away the attributes that a step can set.
+fn strip(dir: impl AsFd) -> io::Result<()> {
+    let dir = dir.as_fd();
+    for name in freeze::xattr_names(dir)? {
+        let bytes = name.to_bytes();
+        if bytes.starts_with(b"user.") || bytes.starts_with(b"system.posix_acl_") {
+            rustix::fs::fremovexattr(dir, &name)?;
+        }
+    }
+    Ok(())
 }
 
 fn create(dir: BorrowedFd<'_>, name: &[u8]) -> Result<File, Errno> {

@@ -9,6 +9,7 @@
 //!   clock         wait until the file system's clock has moved past the newest change time
 //!       … the step …
 //!   difference    an inode with the same number, birth and change time is untouched, and its bytes are never read
+//!   shelf         the tree is kept for the next step of the sandbox, which makes again only what changed
 //! ```
 //!
 //! The change time is what a program cannot set: writing, also through a mapping, chmod, chown, link, rename and even
@@ -31,13 +32,18 @@ mod clock;
 mod difference;
 mod ids;
 mod materialise;
+mod shelf;
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use baseline::Baseline;
 use difference::Difference;
+use materialise::{Used, materialise};
+
+pub(super) use shelf::Shelf;
 
 use super::freeze::{self, Ignore};
 use super::{Error, Named as _, Root, Stack};
@@ -55,25 +61,44 @@ pub(super) struct PlainRoot {
     baseline: Baseline,
     /// The root directory as the step found it.
     root: Metadata,
+    shelf: Option<ShelfAt>,
 }
 
+/// A shelf, and where its trees lie.
+pub(super) type ShelfAt = (Arc<Shelf>, PathBuf);
+
 impl PlainRoot {
-    /// Materialises `stack` beneath `live`.
-    pub(super) fn materialise(stack: Stack, live: &Path) -> Result<Self, Error> {
+    /// Materialises `stack` beneath `live`, if possible in a tree of the shelf.
+    pub(super) fn materialise(stack: Stack, live: &Path, shelf: Option<ShelfAt>) -> Result<Self, Error> {
         let closed = live.join(CLOSED);
-        DirBuilder::new().mode(0o700).create(&closed).named("mkdir", &closed)?;
-        Self::fill(stack, live, &closed).inspect_err(|_| {
+        Self::fill(stack, live, &closed, shelf).inspect_err(|_| {
             // The first error is the one to tell; what stays is found by whoever owns `live`.
             freeze::remove_tree(live, &closed).unwrap_or_default();
         })
     }
 
-    fn fill(stack: Stack, live: &Path, closed: &Path) -> Result<Self, Error> {
+    fn fill(stack: Stack, live: &Path, closed: &Path, shelf: Option<ShelfAt>) -> Result<Self, Error> {
         let tree = closed.join(TREE);
-        let made = materialise::materialise(&stack, &tree)?;
-        let baseline = Baseline::record(&stack, &tree, &made)?;
+        let used = shelf.as_ref().and_then(|(shelf, _)| shelf.take(&stack));
+        match &used {
+            Some((used, _)) => std::fs::rename(&used.place, closed).named("rename", &used.place)?,
+            None => DirBuilder::new().mode(0o700).create(closed).named("mkdir", closed)?,
+        }
+        let used = used.as_ref().map(|(used, shared)| Used { baseline: &used.baseline, shared: *shared });
+        let refused = materialise(&stack, &tree, used)?;
+        // What is not on the disk cannot be found there again.
+        let shelf = shelf.filter(|_| refused.is_empty());
+        let baseline = Baseline::record(&stack, &tree, &refused)?;
         let root = freeze::metadata_of(&File::open(&tree).named("open", &tree)?).named("stat", &tree)?;
-        Ok(Self { live: live.into(), tree, stack, baseline, root })
+        Ok(Self { live: live.into(), tree, stack, baseline, root, shelf })
+    }
+
+    fn write(&self, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
+        let mut layer = LayerWriter::create(tar);
+        let difference = Difference { stack: &self.stack, baseline: &self.baseline };
+        let ignore = Ignore::new(ignore);
+        freeze::write(&difference, &self.tree, &self.root, &self.stack, &ignore, &mut layer)?;
+        Ok(layer.finish()?)
     }
 
     fn remove(&self) -> Result<(), Error> {
@@ -86,21 +111,14 @@ impl Root for PlainRoot {
         &self.tree
     }
 
-    fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
-        let mut writer = LayerWriter::create(tar);
-        let difference = Difference { stack: &self.stack, baseline: &self.baseline };
-        let written = freeze::write(
-            &difference,
-            &self.tree,
-            &self.root,
-            &self.stack,
-            &Ignore::new(ignore),
-            &mut writer,
-        )
-        .and_then(|()| Ok(writer.finish()?));
-        let removed = self.remove();
+    fn freeze(mut self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
+        let written = self.write(tar, ignore);
+        let cleared = match self.shelf.take().filter(|_| written.is_ok()) {
+            Some((shelf, at)) => shelf.put(&at, &self.live.join(CLOSED), self.stack, self.baseline),
+            None => self.remove(),
+        };
         let written = written?;
-        removed?;
+        cleared?;
         Ok(written)
     }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::testing::read_back;
-use super::{Driver, Error, Ids, Root, Server, Stack};
+use super::{Driver, Error, Ids, Room, Root, Server, Stack};
 use crate::layer::Layer;
 
 const DRIVERS: [Driver; 3] = [Driver::Kernel, Driver::Fuse, Driver::Plain];
@@ -48,6 +48,7 @@ fn inside(name: &str) -> bool {
 struct House {
     server: Server,
     mounts: PathBuf,
+    shelf: PathBuf,
     dir: tempfile::TempDir,
     /// What `dir` lies in.
     _outer: tempfile::TempDir,
@@ -59,16 +60,19 @@ impl House {
         // Bytes that overlayfs' options give a meaning to are nothing special in a store's path.
         let dir = tempfile::Builder::new().prefix("a,b:c\\d ").tempdir_in(outer.path()).unwrap();
         let mounts = dir.path().join("mounts");
+        let shelf = dir.path().join("shelf");
         std::fs::create_dir(&mounts).unwrap();
+        std::fs::create_dir(&shelf).unwrap();
         let flags = rustix::mount::MountFlags::empty();
         rustix::mount::mount("tmpfs", &mounts, "tmpfs", flags, None).unwrap();
-        Self { server: Server::start(&mounts), mounts, dir, _outer: outer }
+        Self { server: Server::start(&mounts), mounts, shelf, dir, _outer: outer }
     }
 
     /// A root over `stack` and its directory in `live`, which is made for it.
     fn prepare(&self, driver: Driver, stack: &Stack) -> (Box<dyn Root>, PathBuf) {
         let live = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
-        (self.server.prepare(stack.clone(), driver, &live, Ids::Mapped).unwrap(), live)
+        let room = Room { live: live.clone(), shelf: Some(self.shelf.clone()) };
+        (self.server.prepare(stack.clone(), driver, &room, Ids::Mapped).unwrap(), live)
     }
 
     /// Runs `script` in a root over `stack`; returns what it said and the layer it left.
