@@ -40,7 +40,13 @@ impl Server {
     }
 
     /// A writable root over `stack`, in `room`.
-    pub fn prepare(&self, stack: Stack, driver: Driver, room: &Room, ids: Ids) -> Result<Box<dyn Root>, Error> {
+    pub fn prepare(
+        &self,
+        stack: Stack,
+        driver: Driver,
+        room: &Room,
+        ids: Ids,
+    ) -> Result<Box<dyn Root>, Error> {
         let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let live = &room.live;
         match driver {

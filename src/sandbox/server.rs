@@ -83,7 +83,9 @@ struct Server {
     rootfs: rootfs::Server,
     /// Every layer seen so far: equal layers are served from the same inodes and stay in the page cache.
     layers: Mutex<HashMap<DiffId, Arc<Layer>>>,
-    /// What [`RootfsChoice::Auto`] came to.
+    /// What [`RootfsChoice::Auto`] came to. It is not kept beyond the sandbox: to ask the kernel again costs a build less
+    /// than a millisecond, and an answer kept for the boot would outlive its reason, a `/dev/fuse` that was since made
+    /// accessible.
     taken: Mutex<Option<Driver>>,
 }
 
@@ -221,10 +223,10 @@ fn record(root: Option<&mut Held>, mut descriptors: Vec<OwnedFd>, first: &First)
 }
 
 /// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, only our
-/// own can record any other owner.
+/// own can record any other owner, and a copy at least keeps it; the kernel's could not copy such a file up.
 fn by_preference() -> [Driver; 3] {
     match owners() {
-        Owners::Recorded => [Driver::Fuse, Driver::Kernel, Driver::Plain],
+        Owners::Recorded => [Driver::Fuse, Driver::Plain, Driver::Kernel],
         Owners::Mapped => [Driver::Kernel, Driver::Fuse, Driver::Plain],
     }
 }

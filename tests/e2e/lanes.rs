@@ -5,6 +5,7 @@ mod names;
 mod network;
 
 use std::os::unix::net::UnixListener;
+use std::process::Command;
 
 use crate::build::BUSYBOX;
 use crate::support::{Said, World, provided};
@@ -240,4 +241,56 @@ fn a_build_through_the_helper() {
         // nobody has given these users a range
         _ => drop(said.fails(125, "has no range for")),
     }
+}
+
+/// What makes a /dev of the few nodes that a container has, in a mount namespace of its own.
+fn without_dev_fuse() -> Vec<String> {
+    let works = |unshare: &&[&str]| {
+        let words = unshare[1..].iter().chain(&["true"]);
+        Command::new(unshare[0]).args(words).output().is_ok_and(|output| output.status.success())
+    };
+    let unshare = [
+        &["unshare", "--mount"][..],
+        &["unshare", "--mount", "--user", "--map-root-user", "--map-auto"],
+        &["unshare", "--mount", "--user", "--map-root-user"],
+    ];
+    let unshare = unshare.into_iter().find(works).expect("a mount namespace");
+    let script = "set -e; d=$(mktemp -d); mount -n -t tmpfs dev $d; \
+        for n in null zero full random urandom tty; do : > $d/$n; mount -n --bind /dev/$n $d/$n; done; \
+        mount -n --move $d /dev; rmdir $d; exec \"$@\"";
+    unshare.iter().copied().chain(["sh", "-c", script, "sh"]).map(str::to_owned).collect()
+}
+
+#[test]
+fn without_dev_fuse_a_step_runs_on_plain_files() {
+    let mut world = World::new();
+    world.around = without_dev_fuse();
+    world.busybox();
+    let info: serde_json::Value = serde_json::from_str(&world.run(&["info"]).good().stdout).unwrap();
+    let rootfs = &info["sandbox"]["rootfs"];
+    assert_eq!(rootfs["driver"], "plain", "{info:#}");
+    for row in rootfs["passedOver"].as_array().unwrap() {
+        assert!(row["why"].as_str().unwrap().contains("/dev/fuse"), "{rootfs:#}");
+    }
+    assert_eq!(rootfs["passedOver"].as_array().unwrap().len(), 2, "{rootfs:#}");
+    let steps = "RUN ls /dev | wc -l; echo one > /one\nCOPY f /f\nRUN cat /one /f; rm /f; mkdir /d; echo two > /d/two\n\
+        RUN ls /f 2>/dev/null; cat /d/two; mv /d /e\n";
+    world.file("f", "from outside\n");
+    let said = world.build(&format!("{BUSYBOX}{steps}"), &["-t", "x"]).good();
+    assert!(
+        said.stdout.contains("one\nfrom outside\n") && said.stdout.contains("\ntwo\n"),
+        "{}",
+        said.stdout
+    );
+    let tree = world.tree("x");
+    assert!(tree.iter().any(|line| line.starts_with("f 0644 0:0 4 e/two")), "{tree:?}");
+    assert!(!tree.iter().any(|line| line.ends_with(" f") || line.ends_with(" d")), "{tree:?}");
+    assert_eq!(
+        std::fs::read_dir(world.store().join("rbuild/live")).unwrap().count(),
+        0,
+        "live/ is empty again"
+    );
+    world.global = vec!["--rootfs".to_owned(), "fuse".to_owned()];
+    let missing = "open /dev/fuse: No such file or directory";
+    world.build(&format!("{BUSYBOX}RUN true again\n"), &[]).fails(125, missing);
 }

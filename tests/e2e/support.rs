@@ -29,6 +29,8 @@ pub struct World {
     directory: TempDir,
     /// Options before the verb.
     pub global: Vec<String>,
+    /// A command that runs the program, which follows; none if empty.
+    pub around: Vec<String>,
 }
 
 /// What the program said.
@@ -77,7 +79,7 @@ impl World {
     pub fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("e.").tempdir().unwrap();
         fs::create_dir(directory.path().join("context")).unwrap();
-        Self { directory, global: Vec::new() }
+        Self { directory, global: Vec::new(), around: Vec::new() }
     }
 
     /// The same with options before the verb.
@@ -116,8 +118,9 @@ impl World {
 
     /// The program with its store, ready for more arguments.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(program());
-        command.arg("--root").arg(self.store()).args(&self.global).env_remove("RBUILD_ROOT");
+        let mut words = self.around.iter().map(Into::into).chain([program().into_os_string()]);
+        let mut command = Command::new(words.next().expect("at least the program"));
+        command.args(words).arg("--root").arg(self.store()).args(&self.global).env_remove("RBUILD_ROOT");
         command
     }
 

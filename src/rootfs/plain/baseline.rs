@@ -157,8 +157,10 @@ impl Substitute {
     /// What `now`, the attributes on disk, say of the image: its own where the step left them as they were made.
     pub(super) fn meant_by(&self, now: Metadata) -> Metadata {
         let Self { made, meant, .. } = self;
+        // chown(2) takes a setuid bit away: one that was never made does not come back with a new owner.
+        let is_chowned = (now.uid, now.gid) != (made.uid, made.gid);
         Metadata {
-            mode: if now.mode == made.mode { meant.mode } else { now.mode },
+            mode: if now.mode == made.mode && !is_chowned { meant.mode } else { now.mode },
             uid: if now.uid == made.uid { meant.uid } else { now.uid },
             gid: if now.gid == made.gid { meant.gid } else { now.gid },
             mtime: if now.mtime == made.mtime { meant.mtime } else { now.mtime },
@@ -199,4 +201,59 @@ fn stat(dir: BorrowedFd<'_>, name: &std::ffi::CStr, flags: AtFlags) -> Result<St
 
 fn time(time: StatxTimestamp) -> Timestamp {
     Timestamp { secs: time.tv_sec, nanos: time.tv_nsec }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u32) -> Timestamp {
+        Timestamp { secs: 1_700_000_000, nanos }
+    }
+
+    const FILE: Stamp = Stamp {
+        identity: (1, 2),
+        born: Some(Timestamp { secs: 5, nanos: 0 }),
+        changed: Timestamp { secs: 1_700_000_000, nanos: 4 },
+        kind: FileType::RegularFile,
+        names: 1,
+    };
+
+    fn baseline(stamp: Stamp, began: Timestamp) -> Baseline {
+        let row = Row { id: (0, Ino(7)), stamp, substitute: None };
+        Baseline { rows: HashMap::from([(stamp.identity, row)]), began }
+    }
+
+    #[test]
+    fn an_inode_is_known_again_by_number_kind_and_birth() {
+        let unborn = Stamp { born: None, ..FILE };
+        let dir = Stamp { kind: FileType::Directory, ..unborn };
+        for (row, was, now, known) in [
+            ("the same", FILE, FILE, true),
+            ("changed", FILE, Stamp { changed: at(9), ..FILE }, true),
+            ("another number", FILE, Stamp { identity: (1, 3), ..FILE }, false),
+            ("the number of one that is gone", FILE, Stamp { born: Some(at(9)), ..FILE }, false),
+            ("the number of one of another kind", FILE, Stamp { kind: FileType::Fifo, ..FILE }, false),
+            ("no births, the same", unborn, unborn, true),
+            ("no births, changed", unborn, Stamp { changed: at(9), ..unborn }, false),
+            ("no births, a directory", dir, Stamp { changed: at(9), ..dir }, true),
+        ] {
+            assert_eq!(baseline(was, at(5)).row(&now).is_some(), known, "{row}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_older_than_the_step_is_untouched() {
+        for (row, now, began, untouched) in [
+            ("older", FILE, at(5), true),
+            ("as new as the step's begin", FILE, at(4), false),
+            ("newer, by a clock that was set back", FILE, at(3), false),
+            ("changed", Stamp { changed: at(6), ..FILE }, at(5), false),
+            ("a name more", Stamp { names: 2, ..FILE }, at(5), false),
+        ] {
+            let baseline = baseline(FILE, began);
+            let known = baseline.row(&now).unwrap();
+            assert_eq!(baseline.is_untouched(known, &now), untouched, "{row}");
+        }
+    }
 }

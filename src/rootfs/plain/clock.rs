@@ -33,3 +33,34 @@ pub(super) fn advance_past(newest: Timestamp, dir: BorrowedFd<'_>) -> Result<Tim
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_after_is_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = File::open(dir.path()).unwrap();
+        for round in 0..20 {
+            let file = File::create(dir.path().join("f")).unwrap();
+            let newest = Stamp::of(&file).unwrap().changed;
+            let shown = advance_past(newest, open.as_fd()).unwrap();
+            assert!(shown > newest, "round {round}: {shown:?} after {newest:?}");
+            file.set_len(round).unwrap();
+            assert!(Stamp::of(&file).unwrap().changed >= shown, "round {round}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left");
+    }
+
+    #[test]
+    fn a_clock_that_does_not_get_there_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = File::open(dir.path()).unwrap();
+        let future = Timestamp { secs: i64::MAX, nanos: 0 };
+        assert!(advance_past(future, open.as_fd()).unwrap() < future);
+    }
+}

@@ -128,7 +128,13 @@ impl Maker<'_> {
     ) -> io::Result<()> {
         let mut there = There::default();
         if directory.state != State::New {
-            there = There::look(self.open(&directory.path)?)?;
+            let dir = self.open(&directory.path)?;
+            // What is made in it would inherit a default ACL; its own attributes come at the end.
+            if directory.state == State::Changed || self.stack.has_xattrs(&directory.node) {
+                directory.state = State::Changed;
+                strip(&dir)?;
+            }
+            there = There::look(dir)?;
         }
         for (name, child) in self.stack.read_dir(&directory.node) {
             let path = match &directory.path[..] {
@@ -237,9 +243,6 @@ impl Maker<'_> {
             return Ok(());
         }
         let dir = self.open(&directory.path).named("open", self.host_path(&directory.path))?;
-        if directory.state == State::Changed {
-            strip(&dir).named("removexattr", self.host_path(&directory.path))?;
-        }
         let inode = self.stack.inode(&directory.node);
         self.dress(dir.as_fd(), &directory.node, &inode).named("dress", self.host_path(&directory.path))
     }

@@ -1,7 +1,8 @@
-//! Both drivers on a real kernel. Every test starts itself again in a mount namespace of its own (as root), or in a
+//! The drivers on a real kernel. Every test starts itself again in a mount namespace of its own (as root), or in a
 //! user namespace too (as anybody else), and says why where neither is to be had.
 
 mod cost;
+mod plain;
 mod rows;
 mod transport;
 
