@@ -23,8 +23,8 @@
 //!
 //! | published as | the attack | why it fails |
 //! |---|---|---|
-//! | CVE-2024-21626 | WORKDIR or the program is `/proc/self/fd/N`, a directory of the host that was left open | No path of the root is followed by the kernel: [`target`] reads each link and walks its text beneath the root. No descriptor of a host directory is open when the root is entered; what is open from 3 on closes at `execve`; the kernel is asked whether the working directory lies in the root |
-//! | CVE-2019-5736 | the container runs `/proc/self/exe`, keeps it open and overwrites it | [`birth`] runs from a read-only mount of the program: EROFS, whoever runs it |
+//! | CVE-2024-21626 | WORKDIR or the program is `/proc/self/fd/N`, a directory of the host that was left open | No path of the root is followed by the kernel: `target` reads each link and walks its text beneath the root. No descriptor of a host directory is open when the root is entered; what is open from 3 on closes at `execve`; the kernel is asked whether the working directory lies in the root |
+//! | CVE-2019-5736 | the container runs `/proc/self/exe`, keeps it open and overwrites it | `birth` runs from a read-only mount of the program: EROFS, whoever runs it |
 //! | CVE-2019-19921, CVE-2023-27561 | `/proc` of the image is a link | The kernel's file systems are mounted on directories of the root itself, or the step is refused; masks are found from the root of the procfs or sysfs that was mounted, never by a path of the root |
 //! | CVE-2025-31133, CVE-2025-52565 | `/dev/null` or `/dev/console` of the image takes the place of a mask or a device | Masks and devices are the host's, looked up before the root is entered, and are compared by device number; there is no `/dev/console` |
 //! | CVE-2025-52881, CVE-2019-16884 | a mount over procfs turns a write elsewhere, or a volume is led there by a link | What is written to procfs for a step (a label) goes to the sandbox's own before the root is entered, and nothing is read from the root's; a mount that would hide something of procfs, or of sysfs and devices by a link, is refused |
