@@ -72,7 +72,8 @@ impl Examination {
         capabilities.extend(
             inside.iter().filter(|attempt| attempt.request == Request::Fuse).map(|one| row(*one, &host)),
         );
-        capabilities.extend(drivers.iter().flatten().map(driver));
+        let mode = plan.as_ref().ok().map(|plan| plan.mode);
+        capabilities.extend(drivers.iter().flatten().map(|probed| driver(probed, mode)));
         let rest = inside.iter().chain(&outside).filter(|attempt| {
             !matches!(attempt.request, Request::UserNamespace | Request::MountInside | Request::Fuse)
         });
@@ -175,21 +176,26 @@ fn said(text: &str) -> Missing {
     }
 }
 
-fn driver((driver, works): &Probed) -> Capability {
+fn driver((driver, works): &Probed, mode: Option<Mode>) -> Capability {
     let (name, costs) = match driver {
         RootfsChoice::Kernel => ("rootfs-kernel", "writes of RUN go through rbuild's own server"),
         RootfsChoice::Fuse => ("rootfs-fuse", "no recorded owners where one id is mapped"),
         RootfsChoice::Plain => ("rootfs-plain", "RUN needs /dev/fuse"),
         RootfsChoice::Auto => unreachable!("a choice, no driver"),
     };
-    Capability { name, costs, missing: works.as_ref().err().map(|why| remedied(*driver, why)) }
+    Capability { name, costs, missing: works.as_ref().err().map(|why| remedied(*driver, mode, why)) }
 }
 
-fn remedied(driver: RootfsChoice, why: &str) -> Missing {
-    let remedy = (driver == RootfsChoice::Kernel).then(|| {
-        "put the store on ext4, xfs or btrfs: --root DIR; the kernel has to be 5.11 or newer".to_owned()
-    });
-    Missing { why: why.to_owned(), remedy }
+fn remedied(driver: RootfsChoice, mode: Option<Mode>, why: &str) -> Missing {
+    let remedy = match (driver, mode) {
+        // Whatever the store lies on: it waits for a second id.
+        (RootfsChoice::Kernel, Some(Mode::Single)) => Some("what mends idmap-newuidmap"),
+        (RootfsChoice::Kernel, _) => {
+            Some("put the store on ext4, xfs or btrfs: --root DIR; the kernel has to be 5.11 or newer")
+        }
+        _ => None,
+    };
+    Missing { why: why.to_owned(), remedy: remedy.map(str::to_owned) }
 }
 
 fn row(attempt: Attempt, host: &Host) -> Capability {
