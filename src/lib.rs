@@ -1,6 +1,6 @@
 //! rbuild builds OCI container images without a daemon, without root and without setuid programs.
 //!
-//! **A layer is a tar file and its index. A root file system is a stack of layers. Nothing is ever unpacked.** COPY, ADD
+//! **A layer is a tar file and its index. A root file system is a stack of layers. No layer is unpacked.** COPY, ADD
 //! and WORKDIR write a layer straight from their input; only RUN needs a root file system that can be written to, and
 //! gets it in another process, the sandbox, which is this program started again.
 //!

@@ -26,7 +26,7 @@ pub(super) struct Ingredients<'a> {
     pub author: Option<&'a str>,
     /// The instruction after expansion.
     pub instruction: &'a str,
-    /// Whatever else decides the result: mounts, network, heredoc bodies.
+    /// Whatever else decides the result: mounts, network, names of machines, heredoc bodies.
     pub settings: &'a [String],
     /// A digest of the files that are read, with the kind of digest.
     pub inputs: Option<Inputs>,

@@ -67,7 +67,8 @@ pub struct LayerFiles {
     pub index: PathBuf,
 }
 
-/// Which driver; `Auto` lets the sandbox try `Kernel` first.
+/// Which driver. `Auto` lets the sandbox try them: `Kernel` first, but where one id is mapped `Fuse`, which records
+/// owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RootfsChoice {

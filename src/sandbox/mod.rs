@@ -8,8 +8,10 @@
 //!  └ init       the first process of a new pid namespace: takes connections from the coordinator. When the
 //!     │         coordinator is gone, it kills all, empties the live directories and ends: the namespaces
 //!     │         take every mount with them
-//!     ├ server      mounts, freezes and discards roots, and answers for recorded owners; the only one with threads
-//!     └ supervisor  one per connection: asks the server for a root, starts
+//!     ├ server      mounts, freezes and discards roots, and answers for recorded owners (`identity`); the only one
+//!     │             with threads
+//!     └ supervisor  one per connection: asks the server for a root, enters the network, starts
+//!        ├ keeper   of a private network (`network`): the program that carries its packets
 //!        └ step     the command, as the first process of namespaces of its own
 //! ```
 //!

@@ -16,13 +16,14 @@
 //! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
 //! and its cached mode is right at once.
 //!
-//! What the kernel makes impossible in a user namespace, whatever we answer; `tests/e2e/suites.rs` expects exactly this:
+//! What a step in a user namespace does not get. The first two are the kernel's answer, whatever ours would be; what
+//! `pjdfstest` fails at for the sake of the first is listed in `tests/e2e/suites.rs`. rbuild(1) tells it to the user.
 //!
 //! | what | the caller sees | why |
 //! |---|---|---|
-//! | `mknod` of a device | `EPERM` | asks for `CAP_MKNOD` over the machine; 0:0, overlayfs' whiteout, needs none |
+//! | `mknod` of a device | `EPERM` | asks for `CAP_MKNOD` over the machine; 0:0, overlayfs' whiteout, needs none. Where one id is mapped it is recorded |
 //! | `trusted.*` attributes | `EPERM` | asks for `CAP_SYS_ADMIN` over the machine; refused here to real root too |
-//! | opening a device node of the image | `EACCES` | the mount is `nodev`, as every mount of a user namespace |
+//! | opening a device node of the image | `EACCES` | the root is mounted `nodev`, for real root too |
 //! | `chattr`, `lsattr` | `EOPNOTSUPP` | the flags are another file system's; a layer has no word for them |
 //!
 //! A whiteout that a step itself makes (`mknod` 0:0, `RENAME_WHITEOUT`) goes into the layer as that device. The next
