@@ -204,7 +204,7 @@ fn row(attempt: Attempt, host: &Host) -> Capability {
         Request::Proc => ("proc", "RUN sees the processes around it, as far as they are its user's"),
         Request::NetworkNamespace => ("network-namespace", "RUN has the host's network alone"),
         Request::SeccompNotify => ("seccomp-notify", "no recorded owners where one id is mapped"),
-        Request::Fuse => ("fuse", "every RUN copies its whole root file system"),
+        Request::Fuse => ("fuse", "RUN works on a copy of the image's files"),
         Request::Cgroup => ("cgroup", "no limits of memory and processors for RUN"),
         Request::Reflink => ("reflink", "copies within the store take room and time"),
     };

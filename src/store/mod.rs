@@ -8,7 +8,7 @@
 //!        rbuild/diffids/<blob hex>   packed layer → diff id
 //!        rbuild/cache/<2>/<key>      one file per build-cache record
 //!        rbuild/containers/<id>.json working containers
-//!        rbuild/live/<id>/           upper sides of running steps, each with its lease
+//!        rbuild/live/<id>/           what running steps write, each with its lease
 //!        rbuild/locks/
 //!        tmp/<session>/              files being written, one directory per process, with its lease
 //! ```

@@ -1,8 +1,8 @@
 //! The program as people use it: real builds, a real kernel, a real registry.
 //!
-//! `contrib/check` prepares what these tests need and runs them in three lanes, each as another user:
-//! `mapped` (an ordinary user with subordinate ids), `single` (one id) and `root`. Tests of module `lanes`
-//! run in all three.
+//! `contrib/check` prepares what these tests need and runs them in lanes, each as another user: `mapped` (an ordinary
+//! user with subordinate ids; all tests), `single` (one id) and `root`. Tests of the modules `lanes`, `doctor` and
+//! `escapes` run in all three.
 
 mod build;
 mod cache;
