@@ -1,7 +1,8 @@
 //! Recorded identity: with one mapped id a program sees, and its layer holds, what all ids would give.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Seek;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rbuild::layer::{EntryKind, Limits, TarReader};
@@ -15,6 +16,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("a_layer_holds_what_was_set", a_layer_holds_what_was_set),
     ("a_command_may_begin_as_anybody", a_command_may_begin_as_anybody),
     ("users_change_by_programs", users_change_by_programs),
+    ("no_way_leads_out_of_the_step", no_way_leads_out_of_the_step),
     ("the_kernel_driver_says_what_to_take", the_kernel_driver_says_what_to_take),
 ];
 
@@ -31,8 +33,13 @@ fn fuse(bench: &Bench, script: &str) -> Job {
 
 /// Every line of the program's table, as one way of mapping shows it.
 fn seen(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp) -> Vec<String> {
+    told(bench, rootfs, seccomp, include_str!("identity.py"))
+}
+
+/// Every line that a program in Python says.
+fn told(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp, text: &str) -> Vec<String> {
     let program = bench.dir.join("identity.py");
-    std::fs::write(&program, include_str!("identity.py")).unwrap();
+    std::fs::write(&program, text).unwrap();
     let mut job = Job { rootfs, ..bench.job("") };
     job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
     job.confinement.security.seccomp = seccomp;
@@ -69,6 +76,33 @@ fn a_program_sees_what_it_set() {
         let differ: Vec<_> = got.iter().zip(&want).filter(|(got, want)| got != want).collect();
         assert!(differ.is_empty(), "{seccomp:?}, one id and all of them: {differ:#?}");
     }
+}
+
+/// Tries to give away, and then to look at, a file beside the step.
+const WAYS_OUT: &str = r#"
+import os
+for way in ["/proc/self/../1/root", "/proc/self/task/../../1/root", "/dev/fd/../../1/root"]:
+    for call in [lambda path: os.chown(path, 33, 33), os.stat]:
+        try:
+            print(way, call(way + "OUTSIDE"))
+        except OSError:
+            pass
+"#;
+
+fn no_way_leads_out_of_the_step() {
+    if !Path::new("/usr/bin/python3").exists() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let outside = scratch.path().join("outside");
+    std::fs::write(&outside, "").unwrap();
+    std::fs::set_permissions(&outside, Permissions::from_mode(0o4755)).unwrap();
+    let program = WAYS_OUT.replace("OUTSIDE", outside.to_str().unwrap());
+    let said = told(&bench, RootfsChoice::Fuse, Seccomp::Default, &program);
+    assert!(said.is_empty(), "{said:#?}");
+    assert_eq!(outside.metadata().unwrap().permissions().mode() & 0o7777, 0o4755);
 }
 
 /// Type, mode, owner, device and path of every entry.

@@ -160,7 +160,7 @@ impl View {
 }
 
 /// Paths that lead to whoever asks, and so elsewhere for the caller than for the clerk: the part of the caller's directory
-/// in the procfs, and what follows it.
+/// in the procfs, and what follows it. Not where it goes up again: the clerk's procfs shows what is outside of the step.
 fn of_the_caller(path: &[u8]) -> Option<(&'static [u8], &[u8])> {
     let ways: [(&[u8], &[u8]); 5] = [
         (b"/proc/self/", b"/"),
@@ -169,7 +169,8 @@ fn of_the_caller(path: &[u8]) -> Option<(&'static [u8], &[u8])> {
         (b"/dev/stdout", b"/fd/1"),
         (b"/dev/stderr", b"/fd/2"),
     ];
-    ways.into_iter().find_map(|(prefix, own)| Some((own, path.strip_prefix(prefix)?)))
+    let (own, rest) = ways.into_iter().find_map(|(prefix, own)| Some((own, path.strip_prefix(prefix)?)))?;
+    rest.split(|&byte| byte == b'/').all(|component| component != b"..").then_some((own, rest))
 }
 
 /// The value of a line `name value` of a file of /proc.
@@ -183,13 +184,16 @@ mod tests {
 
     #[test]
     fn what_leads_to_the_caller_is_known() {
-        let rows: [(&str, Option<&str>); 6] = [
+        let rows: [(&str, Option<&str>); 9] = [
             ("/proc/self/fd/3", Some("/fd/3")),
             ("/proc/self/cwd/x", Some("/cwd/x")),
             ("/dev/fd/3/x", Some("/fd/3/x")),
             ("/dev/stdout", Some("/fd/1")),
             ("/proc/selfish", None),
             ("/dev/null", None),
+            ("/proc/self/../1/root/x", None),
+            ("/dev/fd/../../1", None),
+            ("/dev/fd/3/..x", Some("/fd/3/..x")),
         ];
         for (path, want) in rows {
             let got = of_the_caller(path.as_bytes()).map(|(own, rest)| [own, rest].concat());
