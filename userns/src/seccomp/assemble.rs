@@ -17,12 +17,16 @@ use super::profile::{Action, Condition, Operator, Profile};
 use crate::caps::Capabilities;
 
 /// As `struct seccomp_data` has it, in bytes.
+const NUMBER_OFFSET: u32 = 0;
 const ARCH_OFFSET: u32 = 4;
 const LOAD_WORD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_NOT_BELOW: u16 = 0x35;
 const RETURN: u16 = 0x06;
 // linux/audit.h
 const X86: u32 = 0x4000_0003;
+// `__X32_SYSCALL_BIT`; no architecture has so many calls
+const X32: u32 = 0x4000_0000;
 #[cfg(target_arch = "x86_64")]
 pub(super) const NATIVE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
@@ -175,10 +179,17 @@ fn native(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Res
     Ok(program)
 }
 
-/// Other architectures than these find no system call.
+/// Other architectures than these find no system call, nor does x32, which passes for 64-bit x86 by other numbers: no rule
+/// would know them.
 fn gate(abis: &[Abi]) -> Program {
     let step = |code, jt, k| sock_filter { code, jt, jf: 0, k };
-    let mut gate = vec![step(LOAD_WORD, 0, ARCH_OFFSET)];
+    // past the look at the architecture
+    let refusal = u8::try_from(abis.len() + 1).expect("two at most");
+    let mut gate = vec![
+        step(LOAD_WORD, 0, NUMBER_OFFSET),
+        step(JUMP_IF_NOT_BELOW, refusal, X32),
+        step(LOAD_WORD, 0, ARCH_OFFSET),
+    ];
     for (place, abi) in abis.iter().enumerate() {
         let arch = match abi {
             Abi::Native => NATIVE,

@@ -128,6 +128,25 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn x32_finds_no_call() {
+        const X32: u32 = 0x4000_0000;
+        let refuse = rule(&["dup2"], Action::Errno(9), &[]);
+        for x86 in [false, true] {
+            let filter =
+                Filter::new(&Profile { rules: vec![refuse.clone()], x86, ..OPEN }, &Capabilities::default())
+                    .unwrap();
+            let number = u32::try_from(libc::SYS_dup2).unwrap();
+            let rows = [(number, 9), (X32 | number, libc::ENOSYS), (u32::MAX, libc::ENOSYS)];
+            for (number, want) in rows {
+                let call = Call { arch: assemble::NATIVE, number, arguments: [0; 6] };
+                let want = Action::Errno(u16::try_from(want).unwrap());
+                assert_eq!(filter.judge(&call), want, "{number:#x}");
+            }
+        }
+    }
+
+    #[test]
     fn rules_are_weighed() {
         use Action::{Allow, Errno, KillProcess, KillThread, Log, Trap};
         let eq = |argument, value| (argument, Operator::Eq, value);
