@@ -34,6 +34,16 @@ pub(super) fn advance_past(newest: Timestamp, dir: BorrowedFd<'_>) -> Result<Tim
     }
 }
 
+/// Whether the clock stamps every write. A file system in memory never learns of one through a shared mapping of a page
+/// that was read before.
+pub(super) fn stamps_every_write(dir: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // linux/magic.h
+    const TMPFS: i64 = 0x0102_1994;
+    const RAMFS: i64 = 0x8584_58f6;
+    let kind = rustix::fs::fstatfs(dir)?.f_type;
+    Ok(![TMPFS, RAMFS].contains(&kind))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;

@@ -51,6 +51,40 @@ fn a_rewrite_is_seen_however_soon_it_comes() {
     house.stop();
 }
 
+/// A page that was read before is then written through its mapping, of which a file system in memory never learns.
+const THROUGH_A_MAPPING: &str = "python3 -c 'import mmap
+with open(\"f\", \"r+b\") as file, mmap.mmap(file.fileno(), 0) as page:
+    page[0] = page[0] + 1'";
+
+#[test]
+fn a_write_through_a_mapping_is_seen_in_memory_too() {
+    if !inside("plain::a_write_through_a_mapping_is_seen_in_memory_too") {
+        return;
+    }
+    if !Path::new("/usr/bin/python3").exists() {
+        println!("skipped: needs python3");
+        return;
+    }
+    // on the disk, and on the tmpfs of the mount points
+    for in_memory in [false, true] {
+        let house = House::new();
+        let place = if in_memory { &house.mounts } else { house.dir.path() };
+        let live = tempfile::tempdir_in(place).unwrap();
+        let shelf = tempfile::tempdir_in(place).unwrap();
+        let room = Room { live: live.path().into(), shelf: Some(shelf.path().into()) };
+        let step = |script| {
+            let stack = stack(&["f f a\nf untouched x"]);
+            let root = house.server.prepare(stack, Driver::Plain, &room, Ids::Mapped).unwrap();
+            let said = sh(root.path(), script);
+            (said, dump(&freeze(root, &[]).unwrap()))
+        };
+        assert_eq!(step(THROUGH_A_MAPPING).1, ["f f b"], "in memory: {in_memory}");
+        assert_eq!(step("cat f").0, "a", "the next step's, in memory: {in_memory}");
+        drop((live, shelf));
+        house.stop();
+    }
+}
+
 /// A file that could not be made as it is: owners that no map has, devices, setuid bits of such owners.
 const BEYOND: &str = "f big x 4755 3000000:3000001\nc null 1:3 600 3000000:5\nd dir 2755 3000000:0\nf dir/f y 644 3000000:6\n\
                       l link big\nf plain z\nh hard plain";
