@@ -13,7 +13,7 @@ use crate::dockerfile::{self, Dockerfile, Instruction, Span};
 use crate::oci::{Manifest, Platform, Reference, media_type};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
-use crate::runtime::{Cancel, Sandbox};
+use crate::runtime::{Cancel, Owners, Sandbox};
 use crate::store::{Image, Live, Store};
 use crate::transfer;
 
@@ -31,6 +31,8 @@ pub(super) struct Executor<'a> {
     sandbox: Option<Sandbox>,
     /// What it keeps from step to step. It goes after the sandbox, which empties it.
     shelf: Option<Live>,
+    /// Those that the last RUN could have.
+    pub owners: Option<Owners>,
     /// Finished stages, by index.
     stages: BTreeMap<usize, Rc<Stage>>,
     /// Images that COPY --from named, by their text.
@@ -76,6 +78,7 @@ impl<'a> Executor<'a> {
             context: Rc::new(context),
             sandbox: None,
             shelf: None,
+            owners: None,
             stages: BTreeMap::new(),
             images: BTreeMap::new(),
             target,

@@ -14,7 +14,7 @@ use super::step::Identity;
 use super::user::Accounts;
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec};
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, Owners, ProcessSpec};
 use crate::store::LayerRecord;
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
@@ -87,6 +87,7 @@ impl Executor<'_> {
                 runtime::Error::Cancelled => StepError::Cancelled,
                 other => StepError::Runtime(other),
             })?;
+        self.tell_owners(outcome.owners);
         match (outcome.exit, outcome.layer) {
             (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
                 Ok(Some(self.store.commit_layer(tar, &layer)?))
@@ -96,6 +97,16 @@ impl Executor<'_> {
                 let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
                 Err(StepError::Failed { command, exit, out_of_memory })
             }
+        }
+    }
+
+    /// Warns, once, where RUN cannot have the owners that the image and the Dockerfile may ask for: what a step does not
+    /// check, it would never tell.
+    fn tell_owners(&mut self, owners: Owners) {
+        if self.owners.replace(owners) != Some(owners) && owners == Owners::Root {
+            let text = "one id is mapped, and the plain driver keeps no other: to RUN every file is root's, and chown to \
+                anybody else fails; take --rootfs fuse, or map a range of ids (rbuild doctor tells how)";
+            self.sink.event(Event::Warning(text.to_owned()));
         }
     }
 

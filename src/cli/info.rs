@@ -7,7 +7,7 @@ use super::step::network::search_path;
 use super::{Context, doctor, output};
 use crate::fuse::Transport;
 use crate::oci::Platform;
-use crate::runtime::{self, Capability, Examination, Network, Private, Probed, RootfsChoice, Sandbox};
+use crate::runtime::{self, Capability, Examination, Network, Private, Probed, RootfsChoice, Sandbox, Taken};
 
 /// How RUN works on this machine, and why not otherwise, as JSON
 #[derive(clap::Args)]
@@ -38,6 +38,7 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
                 Ok(drivers) => rootfs(context.global.rootfs, drivers, found.transport),
                 Err(why) => json!({ "driver": null, "why": why }),
             },
+            "owners": found.taken.as_ref().map(Taken::owners),
         },
         "capabilities": found.capabilities.iter().map(capability).collect::<Vec<_>>(),
         "lift": found.lift().map(|one| one.name),

@@ -8,7 +8,7 @@ use rbuild_userns::idmap::{self, Choice, Mode};
 use std::os::fd::AsFd;
 
 use super::wire::{Attempt, Channel, Reply, in_words};
-use super::{Cancel, Error, Groups, Options, Probe, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
+use super::{Cancel, Error, Groups, Options, Owners, Probe, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
 use crate::fuse::Transport;
 
 /// Something of the machine that RUN makes use of, and what came of trying it.
@@ -38,6 +38,17 @@ pub struct Taken {
     pub mode: Mode,
     /// What mounts the root.
     pub driver: RootfsChoice,
+}
+
+impl Taken {
+    /// Whose the files of a RUN can be.
+    pub fn owners(&self) -> Owners {
+        match (self.mode, self.driver) {
+            (Mode::Single, RootfsChoice::Fuse) => Owners::Recorded,
+            (Mode::Single, _) => Owners::Root,
+            _ => Owners::Mapped,
+        }
+    }
 }
 
 /// All that was found.
@@ -89,13 +100,13 @@ impl Examination {
     /// The one thing missing that would lift RUN most: from not at all, from copying every root, from
     /// one id, from a slower driver, from the outer `/proc`. `None`: nothing would.
     pub fn lift(&self) -> Option<&Capability> {
-        let mapped = |taken: &Taken| taken.mode != Mode::Single;
-        let wanted: &[&str] = match &self.taken {
+        let wanted: &[&str] = match self.taken.as_ref().map(|taken| (taken.owners(), taken.driver)) {
             None => &["user-namespace", "idmap-single", "fuse", "rootfs-fuse", "rootfs-kernel"],
-            Some(taken) if taken.driver == RootfsChoice::Plain => &["fuse", "rootfs-fuse", "rootfs-kernel"],
-            Some(taken) if !mapped(taken) => &["idmap-newuidmap", "idmap-helper"],
-            Some(taken) if taken.driver != RootfsChoice::Kernel => &["fuse", "rootfs-kernel"],
-            Some(_) => &["proc"],
+            Some((Owners::Root, _)) => &["fuse", "rootfs-fuse", "idmap-newuidmap", "idmap-helper"],
+            Some((Owners::Recorded, _)) => &["idmap-newuidmap", "idmap-helper"],
+            Some((Owners::Mapped, RootfsChoice::Plain)) => &["fuse", "rootfs-fuse", "rootfs-kernel"],
+            Some((Owners::Mapped, RootfsChoice::Kernel)) => &["proc"],
+            Some((Owners::Mapped, _)) => &["fuse", "rootfs-kernel"],
         };
         let missing = |name: &&&str| {
             self.capabilities
@@ -251,6 +262,12 @@ mod tests {
                 taken(Mode::Single, RootfsChoice::Plain),
                 &["fuse", "idmap-newuidmap"],
                 Some("fuse"),
+            ),
+            (
+                "a copy was asked for where one id is mapped",
+                taken(Mode::Single, RootfsChoice::Plain),
+                &["rootfs-kernel", "idmap-newuidmap"],
+                Some("idmap-newuidmap"),
             ),
             ("no driver at all", None, &["fuse", "rootfs-kernel", "rootfs-fuse"], Some("fuse")),
         ] {

@@ -147,6 +147,18 @@ pub enum Exit {
     Signal(i32),
 }
 
+/// Whom a command can be, and whose its files can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owners {
+    /// Every id that is mapped: the kernel keeps them.
+    Mapped,
+    /// Everybody: one id is mapped, and the sandbox keeps the others.
+    Recorded,
+    /// Root alone: one id is mapped, and the root file system keeps no other.
+    Root,
+}
+
 /// What a job came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -156,6 +168,8 @@ pub struct Outcome {
     pub layer: Option<Written>,
     /// The limit of memory, in bytes, if the kernel ended a process for its sake.
     pub out_of_memory: Option<u64>,
+    /// Whose its files could be.
+    pub owners: Owners,
 }
 
 /// How to start a sandbox.

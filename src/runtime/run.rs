@@ -119,12 +119,14 @@ impl Sandbox {
 
 fn outcome((reply, mut descriptors): (Reply, Vec<OwnedFd>)) -> Result<Outcome, Error> {
     match reply {
-        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None, out_of_memory: None }),
-        Reply::Ran { exit, layer: Some(summary) } => {
+        Reply::Ran { exit, layer: None, owners } => {
+            Ok(Outcome { exit, layer: None, out_of_memory: None, owners })
+        }
+        Reply::Ran { exit, layer: Some(summary), owners } => {
             let index = descriptors
                 .pop()
                 .ok_or_else(|| Error::Protocol("a layer came without its index".to_owned()))?;
-            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None })
+            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None, owners })
         }
         other => Err(unexpected(other)),
     }

@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, Network, RootfsChoice};
+use super::{Error, Exit, Groups, Job, Network, Owners, RootfsChoice};
 use crate::fuse::Transport;
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -110,6 +110,8 @@ pub(crate) enum Reply {
         exit: Exit,
         /// The frozen layer, if it exited with code 0.
         layer: Option<Summary>,
+        /// Whose its files could be.
+        owners: Owners,
     },
     /// It was stopped as asked.
     Stopped,

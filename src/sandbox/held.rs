@@ -12,16 +12,7 @@ use super::Error;
 use super::identity::{Clerk, Identity, People, Sets};
 use crate::layer::Written;
 use crate::rootfs::{self, Ids, Root};
-
-/// Who tells a step whose a file is and who a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Owners {
-    /// The kernel.
-    Mapped,
-    /// A clerk: one id is mapped.
-    Recorded,
-}
+use crate::runtime::Owners;
 
 /// Whom a command begins as.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,7 +31,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Mounts a root whose owners are whose word counts here.
+    /// Mounts a root that keeps these owners, or, where they are to be recorded, none if it cannot.
     pub(super) fn mount<E>(
         owners: Owners,
         mount: impl FnOnce(Ids) -> Result<Box<dyn Root>, E>,
@@ -55,7 +46,11 @@ impl Held {
     }
 
     pub(super) fn owners(&self) -> Owners {
-        if self.root.ownership().is_some() { Owners::Recorded } else { Owners::Mapped }
+        match (&self.people, self.root.ownership()) {
+            (None, _) => Owners::Mapped,
+            (Some(_), Some(_)) => Owners::Recorded,
+            (Some(_), None) => Owners::Root,
+        }
     }
 
     /// From here on a clerk answers the calls that come in at `listener`.

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::held::{Fault, First, Held, Owners};
+use super::held::{Fault, First, Held};
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
 use crate::rootfs::{self, Driver, Ids, Room, Stack};
 use crate::runtime::wire::{Channel, Summary, Trials, in_words};
-use crate::runtime::{LayerFiles, RootfsChoice};
+use crate::runtime::{LayerFiles, Owners, RootfsChoice};
 
 /// What a supervisor asks.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// It is mounted here, and this is who tells whose its files are.
+    /// It is mounted here, and these are the owners that it keeps.
     Prepared(PathBuf, Owners),
     /// They are answered.
     Recording,
@@ -226,12 +226,12 @@ fn record(root: Option<&mut Held>, mut descriptors: Vec<OwnedFd>, first: &First)
 /// own can record any other owner, and a copy at least keeps it; the kernel's could not copy such a file up.
 fn by_preference() -> [Driver; 3] {
     match owners() {
-        Owners::Recorded => [Driver::Fuse, Driver::Plain, Driver::Kernel],
+        Owners::Recorded | Owners::Root => [Driver::Fuse, Driver::Plain, Driver::Kernel],
         Owners::Mapped => [Driver::Kernel, Driver::Fuse, Driver::Plain],
     }
 }
 
-/// With one mapped id the kernel knows no other owner.
+/// The owners that a root is to keep. With one mapped id the kernel knows no other.
 fn owners() -> Owners {
     if one_id_is_mapped() { Owners::Recorded } else { Owners::Mapped }
 }

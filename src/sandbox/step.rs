@@ -10,13 +10,12 @@ use rbuild_userns::process::{self, Child};
 use rbuild_userns::spawn;
 use serde::{Deserialize, Serialize};
 
-use super::held::Owners;
 use super::names::Files;
 use super::root::{Made, StepRoot};
 use super::target::{Stray, Stub};
 use super::{BROKEN, Error, credentials, exec, label, mounts, names, system};
 use crate::runtime::wire::{Channel, in_words};
-use crate::runtime::{self, Job};
+use crate::runtime::{self, Job, Owners};
 
 /// The writing ends of the pipes that the coordinator reads.
 pub(super) struct Outputs {
@@ -110,7 +109,7 @@ fn prepare(
     news.send(&News::Complete(made.stubs), &[])?;
     let confinement = &job.confinement;
     match owners {
-        Owners::Mapped => credentials::assume(&job.process, confinement, groups),
+        Owners::Mapped | Owners::Root => credentials::assume(&job.process, confinement, groups),
         Owners::Recorded => {
             let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
             credentials::assume_recorded(confinement, &listening)

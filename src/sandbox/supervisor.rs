@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild_userns::process::Ended;
 
-use super::held::{First, Owners};
+use super::held::First;
 use super::names::Files;
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs};
@@ -13,7 +13,7 @@ use super::stop::{Watched, until_end};
 use super::{Error, STEPS, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
-use crate::runtime::{Exit, Job};
+use crate::runtime::{Exit, Job, Owners, ProcessSpec};
 
 /// Returns an exit code: other than 0 only if the coordinator could not be answered.
 pub(super) fn run(connection: &Channel, server: &Channel) -> i32 {
@@ -71,7 +71,7 @@ fn run_job(
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
             let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
             let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
-            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary) }, index))
+            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary), owners }, index))
         }
         Ok((Watched::Ended(ended), _)) => {
             server.discard()?;
@@ -79,7 +79,7 @@ fn run_job(
                 Ended::Code(code) => Exit::Code(code),
                 Ended::Signal(signal) => Exit::Signal(signal),
             };
-            Ok((Reply::Ran { exit, layer: None }, None))
+            Ok((Reply::Ran { exit, layer: None, owners }, None))
         }
         Ok((Watched::Stopped, _)) => {
             server.discard()?;
@@ -100,6 +100,7 @@ fn step_ends(
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
+    is_kept(&job.process, root.1)?;
     let files = Path::new(STEPS).join(std::process::id().to_string());
     std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
     let confinement = &job.confinement;
@@ -114,6 +115,15 @@ fn step_ends(
     sweep::remove(&job.live.join(mounts::WRITTEN))?;
     left?;
     Ok((watched, made.stubs))
+}
+
+/// Whether the command can be who it is to be. What the kernel would say is that an argument is invalid.
+fn is_kept(process: &ProcessSpec, owners: Owners) -> Result<(), Error> {
+    let (uid, gid) = (process.uid, process.gid);
+    if owners == Owners::Root && (uid, gid) != (0, 0) {
+        return Err(Error::RootAlone { uid, gid });
+    }
+    Ok(())
 }
 
 /// This connection's end of the server.

@@ -3,6 +3,7 @@
 mod mounts;
 mod names;
 mod network;
+mod owners;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -198,8 +199,10 @@ fn info_says_what_is_taken_and_why_not_the_rest() {
         assert!(!row["why"].as_str().unwrap().is_empty(), "{info:#}");
     }
     // One id cannot own what others own, so the driver that keeps owners in its own table is taken.
-    let driver = if sandbox["idmap"]["mode"] == "single" { "fuse" } else { "kernel" };
+    let (driver, owners) =
+        if sandbox["idmap"]["mode"] == "single" { ("fuse", "recorded") } else { ("kernel", "mapped") };
     assert_eq!(sandbox["rootfs"]["driver"], driver, "{info:#}");
+    assert_eq!(sandbox["owners"], owners, "{info:#}");
 }
 
 #[test]
@@ -269,8 +272,10 @@ fn without_dev_fuse_a_step_runs_on_plain_files() {
     let info: serde_json::Value = serde_json::from_str(&world.run(&["info"]).good().stdout).unwrap();
     let rootfs = &info["sandbox"]["rootfs"];
     assert_eq!(rootfs["driver"], "plain", "{info:#}");
+    let single = info["sandbox"]["idmap"]["mode"] == "single";
     for row in rootfs["passedOver"].as_array().unwrap() {
-        assert!(row["why"].as_str().unwrap().contains("/dev/fuse"), "{rootfs:#}");
+        let why = if single && row["name"] == "kernel" { "one id is mapped" } else { "/dev/fuse" };
+        assert!(row["why"].as_str().unwrap().contains(why), "{rootfs:#}");
     }
     assert_eq!(rootfs["passedOver"].as_array().unwrap().len(), 2, "{rootfs:#}");
     let steps = "RUN ls /dev | wc -l; echo one > /one\nCOPY f /f\nRUN cat /one /f; rm /f; mkdir /d; echo two > /d/two\n\

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rbuild::layer::{Content, LayerWriter, Metadata, Written};
 use rbuild::progress::Stream;
 use rbuild::runtime::{
-    Cancel, Confinement, Error, Exit, Groups, Job, LayerFiles, Names, Options, Outcome, ProcessSpec,
+    Cancel, Confinement, Error, Exit, Groups, Job, LayerFiles, Names, Options, Outcome, Owners, ProcessSpec,
     RootfsChoice, Sandbox,
 };
 use rbuild_userns::idmap::Choice;
@@ -114,6 +114,11 @@ impl Bench {
                 ..Confinement::default()
             },
         }
+    }
+
+    /// Whose the files of its jobs can be.
+    pub fn owners(&self) -> Owners {
+        self.run(&self.job("true")).outcome.unwrap_or_else(|error| panic!("{}", in_words(&error))).owners
     }
 
     pub fn run(&self, job: &Job) -> Ran {

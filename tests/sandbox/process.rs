@@ -1,6 +1,6 @@
 //! What the command is: its ends, its environment, its rights.
 
-use rbuild::runtime::{Error, Exit, Job, RootfsChoice, Seccomp};
+use rbuild::runtime::{Error, Exit, Job, Owners, RootfsChoice, Seccomp};
 use rbuild_userns::idmap::{Choice, Mode};
 
 use crate::bench::{Bench, in_words};
@@ -94,8 +94,9 @@ fn rights_are_as_asked() {
     let status = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t' | tr '\\n' ' '";
     // bits 0 1 3 4 5 6 7 8 10 18 31 (linux/capability.h)
     let (all, none) = ("00000000800405fb", "0000000000000000");
-    // where one id is mapped the kernel knows root alone, and its filter hands calls over whatever the profile
-    let (users, unfiltered) = if bench.sandbox.idmap() == Mode::Single { (all, "2") } else { (none, "0") };
+    // where others are recorded the kernel knows root alone, and a filter hands calls over whatever the profile
+    let owners = bench.owners();
+    let (users, unfiltered) = if owners == Owners::Recorded { (all, "2") } else { (none, "0") };
     let rows = [
         ("root", 0, Seccomp::Default, false, all, all, "0", "2"),
         ("no new privileges", 0, Seccomp::Default, true, all, all, "1", "2"),
@@ -103,6 +104,10 @@ fn rights_are_as_asked() {
         ("a user", 1000, Seccomp::Default, false, users, all, "0", "2"),
     ];
     for (name, uid, seccomp, no_new_privileges, effective, bounding, nnp, mode) in rows {
+        if owners == Owners::Root && uid != 0 {
+            // refused: see another_user_has_no_rights
+            continue;
+        }
         let got = bench.output(status, |job| {
             job.process.uid = uid;
             job.confinement.security.seccomp = seccomp;
@@ -120,12 +125,14 @@ fn rights_are_as_asked() {
 
 fn the_filter_refuses_and_allows() {
     let bench = Bench::new();
+    let to_another = i32::from(bench.owners() == Owners::Root);
     let rows = [
         ("unshare -U true", 1),
         ("mount -t tmpfs none /tmp", 1),
         ("umount /proc", 1),
         ("chroot / true", 0),
-        ("touch /tmp/f && chown 33:33 /tmp/f && chmod 4755 /tmp/f", 0),
+        ("touch /tmp/f && chown 0:0 /tmp/f && chmod 4755 /tmp/f", 0),
+        ("touch /tmp/f && chown 33:33 /tmp/f && chmod 4755 /tmp/f", to_another),
     ];
     for (script, want) in rows {
         let ran = bench.run(&bench.job(&format!("{script}; exit $(( $? != 0 ))")));
@@ -135,6 +142,10 @@ fn the_filter_refuses_and_allows() {
 
 fn another_user_has_no_rights() {
     let bench = Bench::new();
+    let owners = bench.owners();
+    if owners == Owners::Root {
+        return another_user_is_refused(&bench);
+    }
     let as_user = |script: &str| {
         bench.output(script, |job| {
             job.process.uid = 1000;
@@ -144,11 +155,25 @@ fn another_user_has_no_rights() {
     };
     assert_eq!(as_user("id -u; id -g; id -G"), "1000\n1001\n1001 1002 1003\n");
     // to the kernel every file is the one user's own where one id is mapped
-    if bench.sandbox.idmap() != Mode::Single {
+    if owners == Owners::Mapped {
         assert_eq!(as_user("touch /etc/x || echo refused"), "refused\n");
     }
     assert_eq!(as_user("touch /tmp/x && stat -c %u:%g /tmp/x"), "1000:1001\n");
     assert_eq!(as_user("echo x > /dev/null; echo y > /dev/stdout"), "y\n");
+}
+
+/// Before its command runs, with the next thing to try.
+fn another_user_is_refused(bench: &Bench) {
+    for (uid, gid) in [(1000, 1001), (1000, 0), (0, 1001)] {
+        let mut job = bench.job("echo started");
+        (job.process.uid, job.process.gid) = (uid, gid);
+        let ran = bench.run(&job);
+        let want = format!(
+            "become {uid}:{gid}: one id is mapped, and the plain driver keeps no other: take --rootfs fuse,"
+        );
+        assert!(ran.refusal().contains(&want), "{}", ran.refusal());
+        assert_eq!(ran.stdout, "");
+    }
 }
 
 fn long_environments_and_much_output_arrive() {
