@@ -31,8 +31,10 @@ pub(super) struct Executor<'a> {
     sandbox: Option<Sandbox>,
     /// What it keeps from step to step. It goes after the sandbox, which empties it.
     shelf: Option<Live>,
-    /// Those that the last RUN could have.
-    pub owners: Option<Owners>,
+    /// Whose the files of a RUN can be, once that was asked.
+    owners: Option<Owners>,
+    /// What was last told of that.
+    told: Option<Owners>,
     /// Finished stages, by index.
     stages: BTreeMap<usize, Rc<Stage>>,
     /// Images that COPY --from named, by their text.
@@ -79,6 +81,7 @@ impl<'a> Executor<'a> {
             sandbox: None,
             shelf: None,
             owners: None,
+            told: None,
             stages: BTreeMap::new(),
             images: BTreeMap::new(),
             target,
@@ -251,6 +254,28 @@ impl<'a> Executor<'a> {
             self.sandbox = Some(started.map_err(StepError::Runtime)?);
         }
         Ok(self.sandbox.as_ref().expect("it was just started"))
+    }
+
+    /// Whose the files of a RUN can be.
+    pub(super) fn owners(&mut self) -> Result<Owners, StepError> {
+        if let Some(owners) = self.owners {
+            return Ok(owners);
+        }
+        let live = self.store.lease_live()?;
+        let rootfs = self.options.rootfs;
+        let owners = self.sandbox()?.owners(rootfs, live.path()).map_err(StepError::Runtime)?;
+        live.close()?;
+        Ok(*self.owners.insert(owners))
+    }
+
+    /// Warns, once, if RUN could not have the owners that the image and the Dockerfile may ask for: a command that does
+    /// not check would never tell.
+    pub(super) fn tell_owners(&mut self) {
+        if self.owners == Some(Owners::Root) && self.told.replace(Owners::Root).is_none() {
+            let text = "one id is mapped, and the plain driver keeps no other: to RUN every file is root's, and chown to \
+                anybody else fails; take --rootfs fuse, or map a range of ids (rbuild doctor tells how)";
+            self.sink.event(Event::Warning(text.to_owned()));
+        }
     }
 
     /// The directory for what the sandbox keeps.

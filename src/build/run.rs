@@ -5,17 +5,17 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::StepError;
 use super::executor::Executor;
 use super::metadata::{command_line, shell};
 use super::scope::is_proxy;
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
+use super::{Cache, StepError};
 use crate::dockerfile::Run;
 use crate::progress::Event;
 use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, Owners, ProcessSpec};
-use crate::store::LayerRecord;
+use crate::store::{CacheKey, LayerRecord};
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
@@ -48,11 +48,22 @@ impl Executor<'_> {
         let confinement = &self.options.confinement;
         settings.extend(confinement.mounts.iter().map(|mount| format!("mount {mount:?}")));
         settings.push(format!("names {:?}", confinement.names));
-        let identity = Identity { before, created_by, settings };
-        let key = self.key(stage, &identity, None);
+        let mut identity = Identity { before, created_by, settings };
+        let mut key = self.key(stage, &identity, None);
+        // What root alone made is for builds that can have no better; what others made is for all.
+        if !self.is_recorded(&key)? && self.owners()? == Owners::Root {
+            identity.settings.push("owners root".to_owned());
+            key = self.key(stage, &identity, None);
+        }
         self.once(stage, &key, &identity.created_by, |executor, stage| {
             executor.execute(stage, &program, network)
-        })
+        })?;
+        self.tell_owners();
+        Ok(())
+    }
+
+    fn is_recorded(&self, key: &CacheKey) -> Result<bool, StepError> {
+        Ok(self.options.cache == Cache::Use && self.store.cached(key)?.is_some())
     }
 
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
@@ -87,7 +98,7 @@ impl Executor<'_> {
                 runtime::Error::Cancelled => StepError::Cancelled,
                 other => StepError::Runtime(other),
             })?;
-        self.tell_owners(outcome.owners);
+        self.tell_owners();
         match (outcome.exit, outcome.layer) {
             (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
                 Ok(Some(self.store.commit_layer(tar, &layer)?))
@@ -97,16 +108,6 @@ impl Executor<'_> {
                 let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
                 Err(StepError::Failed { command, exit, out_of_memory })
             }
-        }
-    }
-
-    /// Warns, once, where RUN cannot have the owners that the image and the Dockerfile may ask for: what a step does not
-    /// check, it would never tell.
-    fn tell_owners(&mut self, owners: Owners) {
-        if self.owners.replace(owners) != Some(owners) && owners == Owners::Root {
-            let text = "one id is mapped, and the plain driver keeps no other: to RUN every file is root's, and chown to \
-                anybody else fails; take --rootfs fuse, or map a range of ids (rbuild doctor tells how)";
-            self.sink.event(Event::Warning(text.to_owned()));
         }
     }
 

@@ -44,8 +44,8 @@ impl Taken {
     /// Whose the files of a RUN can be.
     pub fn owners(&self) -> Owners {
         match (self.mode, self.driver) {
-            (Mode::Single, RootfsChoice::Fuse) => Owners::Recorded,
-            (Mode::Single, _) => Owners::Root,
+            (Mode::Single, RootfsChoice::Plain) => Owners::Root,
+            (Mode::Single, _) => Owners::Recorded,
             _ => Owners::Mapped,
         }
     }

@@ -11,7 +11,7 @@ use super::cancel::Wake;
 use super::cgroup::ControlGroup;
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
-use super::{Error, Job, Network, Outcome, RootfsChoice, Sandbox};
+use super::{Error, Job, Network, Outcome, Owners, RootfsChoice, Sandbox};
 use crate::fuse::Transport;
 use crate::progress::Stream;
 
@@ -82,6 +82,23 @@ impl Sandbox {
             }
             other => Err(unexpected(other)),
         }
+    }
+
+    /// Whose the files of a job can be that asks for this driver. `live` is a scratch directory of the store.
+    pub fn owners(&self, rootfs: RootfsChoice, live: &Path) -> Result<Owners, Error> {
+        if self.ids > 1 {
+            return Ok(Owners::Mapped);
+        }
+        let driver = match rootfs {
+            RootfsChoice::Auto => self
+                .probe(live)?
+                .drivers
+                .into_iter()
+                .find(|(_, works)| works.is_ok())
+                .map(|(driver, _)| driver),
+            driver => Some(driver),
+        };
+        Ok(if driver == Some(RootfsChoice::Plain) { Owners::Root } else { Owners::Recorded })
     }
 
     /// What else works in this sandbox.

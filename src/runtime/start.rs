@@ -26,6 +26,8 @@ pub struct Sandbox {
     pub(super) control: Channel,
     pub(super) cancel: Cancel,
     mode: Mode,
+    /// How many users it has.
+    pub(super) ids: u32,
     process: Mutex<Child>,
     /// Its standard error, a memory file: empty unless something went wrong that could not be reported otherwise.
     log: File,
@@ -58,7 +60,14 @@ impl Sandbox {
             .map_err(Error::Spawn)?;
         drop(theirs);
         let pid = rustix::process::Pid::from_child(&process);
-        let sandbox = Self { control, cancel, mode: plan.mode, process: Mutex::new(process), log };
+        let sandbox = Self {
+            control,
+            cancel,
+            mode: plan.mode,
+            ids: plan.uids.len(),
+            process: Mutex::new(process),
+            log,
+        };
         let users = if plan.needs_user_namespace() { Users::New } else { Users::Kept };
         sandbox.control.send(&Birth::Begin(users, options.groups), &[])?;
         sandbox.expect_birth(|news| matches!(news, Birth::Unshared))?;
