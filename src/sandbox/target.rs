@@ -91,12 +91,19 @@ pub(super) fn open_or_create(root: BorrowedFd<'_>, path: &Path, stub: Stub) -> R
     }
 }
 
+/// How often a path is looked up while the machine is in motion.
+const ATTEMPTS: usize = 1000;
+
 /// Opens what `path` names beneath `root`. `None`: nothing.
 pub(super) fn open_existing(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>, Error> {
     use rustix::fs::ResolveFlags;
     let relative = path.strip_prefix("/").unwrap_or(path);
     let confined = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    match rustix::fs::openat2(root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), confined) {
+    let open =
+        || rustix::fs::openat2(root, relative, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), confined);
+    // EAGAIN: while a `..` was followed, something was renamed or mounted, anywhere on the machine
+    let settled = |opened: &Result<OwnedFd, Errno>| !matches!(opened, Err(Errno::AGAIN));
+    match (1..ATTEMPTS).map(|_| open()).find(settled).unwrap_or_else(open) {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(Error::Resolve { path: path.to_path_buf(), source: errno.into() }),
