@@ -16,6 +16,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("jobs_run_side_by_side", jobs_run_side_by_side),
     ("a_killed_sandbox_is_reported", a_killed_sandbox_is_reported),
     ("a_killed_coordinator_leaves_nothing", a_killed_coordinator_leaves_nothing),
+    ("killed_while_its_server_asks_itself_a_sandbox_leaves_nothing", killed_while_asked),
     ("the_verb_is_not_for_people", the_verb_is_not_for_people),
     ("a_step_is_cheap", a_step_is_cheap),
 ];
@@ -24,13 +25,19 @@ pub const TESTS: &[(&str, fn())] = &[
 pub const COORDINATOR: &str = "--be-a-coordinator";
 
 /// Runs a job that never ends.
-pub fn coordinate(dir: &Path) -> ! {
+pub fn coordinate(dir: &Path, script: &str) -> ! {
     let bench = Bench::at(dir);
-    let job = bench.job("mkdir /tmp/deep && echo > /tmp/deep/file && chown -R 33 /tmp/deep; sleep 1000 & echo ready; sleep 1000");
+    let job = bench.job(script);
     let tar = fs::File::create(dir.join("tar")).unwrap();
     let ended = bench.sandbox.run(&job, tar, &|_, _| fs::write(dir.join("ready"), "").unwrap());
     panic!("{:?}", ended.map(|outcome| outcome.exit));
 }
+
+const WAITING: &str =
+    "mkdir /tmp/deep && echo > /tmp/deep/file && chown -R 33 /tmp/deep; sleep 1000 & echo ready; sleep 1000";
+/// The root's attributes are asked for all the time; what is recorded, the server asks itself.
+const ASKING: &str =
+    "echo ready; for p in 1 2 3 4; do n=0; while true; do n=$((n + 1)); test -e /$p-$n; done & done; wait";
 
 fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -170,18 +177,32 @@ impl Bench {
     }
 }
 
+fn start(dir: &Path, script: &str) -> Child {
+    Command::new("/proc/self/exe")
+        .args([COORDINATOR.as_ref(), dir.as_os_str(), script.as_ref()])
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn killed_while_asked() {
+    for pause in [10, 20, 30, 40, 50, 60] {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut coordinator = start(scratch.path(), ASKING);
+        wait_for("the command runs", || scratch.path().join("ready").exists());
+        std::thread::sleep(Duration::from_millis(pause));
+        let family = family(coordinator.id());
+        kill(family[1]);
+        coordinator.wait().unwrap();
+        wait_for("every process gone", || !family.iter().any(|pid| is_alive(*pid)));
+    }
+}
+
 fn a_killed_coordinator_leaves_nothing() {
-    let start = |dir: &Path| -> Child {
-        Command::new("/proc/self/exe")
-            .args([COORDINATOR.as_ref(), dir.as_os_str()])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap()
-    };
     // with the command running, and at moments before
     for pause in [None, Some(0), Some(3), Some(8), Some(15), Some(30), Some(60)] {
         let scratch = tempfile::tempdir().unwrap();
-        let mut coordinator = start(scratch.path());
+        let mut coordinator = start(scratch.path(), WAITING);
         match pause {
             None => wait_for("the command runs", || scratch.path().join("ready").exists()),
             Some(pause) => std::thread::sleep(Duration::from_millis(pause)),

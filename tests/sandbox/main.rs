@@ -24,10 +24,10 @@ const DRIVERS: [(&str, RootfsChoice); 3] =
 fn main() -> ExitCode {
     rbuild::init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, dir] = &arguments[..]
+    if let [role, dir, script] = &arguments[..]
         && role == end::COORDINATOR
     {
-        end::coordinate(dir.as_ref());
+        end::coordinate(dir.as_ref(), script);
     }
     if arguments == [escapes::REOPENED] {
         escapes::reopen();

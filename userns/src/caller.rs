@@ -1,6 +1,7 @@
 //! Another process, looked at while it waits in a system call: its memory, and a mark that it hands down to its children.
 
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// The most bytes of a path, the ending zero included.
 pub const PATH_MAX: usize = 4096;
@@ -118,6 +119,30 @@ pub fn unshare_directories() -> io::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).map_err(Into::into)
 }
 
+/// Gives the calling thread a table of descriptors of its own, with none in it but the first three and those that are kept.
+///
+/// A thread that waits for a file system of its own process and is killed there waits for ever if its table holds the
+/// connection, which would end with it otherwise. Whatever owns a descriptor of the old table has to be dropped elsewhere.
+pub fn leave_descriptors(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?;
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept {
+        if number > first {
+            close_range(first, number - 1)?;
+        }
+        first = first.max(number + 1);
+    }
+    close_range(first, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: plain numbers. What is closed is closed in this thread's own new table; owners elsewhere keep theirs.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +169,21 @@ mod tests {
             assert_eq!(error.raw_os_error(), Some(libc::EFAULT), "{bad:#x}");
             assert_eq!(write(here(), bad, b"x").unwrap_err().raw_os_error(), Some(libc::EFAULT), "{bad:#x}");
         }
+    }
+
+    #[test]
+    fn a_thread_keeps_what_it_asks_for() {
+        use std::os::fd::AsFd as _;
+        let files: Vec<_> = (0..5).map(|_| std::fs::File::open("/").unwrap()).collect();
+        let is_open = |file: &std::fs::File| file.metadata().is_ok();
+        std::thread::scope(|scope| {
+            let apart = scope.spawn(|| {
+                leave_descriptors(&[files[3].as_fd(), files[1].as_fd(), std::io::stderr().as_fd()]).unwrap();
+                files.iter().map(is_open).collect::<Vec<_>>()
+            });
+            assert_eq!(apart.join().unwrap(), [false, true, false, true, false]);
+        });
+        assert!(files.iter().all(is_open), "the others' table");
     }
 
     #[test]

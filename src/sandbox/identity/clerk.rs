@@ -1,10 +1,11 @@
 //! The clerk: a thread that answers the calls of one step, one after the other.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::call::Call;
 use rbuild_userns::seccomp::notify::{Answer, Listener, Waiting};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -35,13 +36,25 @@ impl Clerk {
         let stop =
             eventfd(0, EventfdFlags::CLOEXEC).map_err(Error::file("make an eventfd for", "the clerk"))?;
         let stopped = stop.try_clone().map_err(Error::file("copy an eventfd for", "the clerk"))?;
-        let thread = std::thread::Builder::new().name("clerk".to_owned()).spawn(move || {
-            let view = View::open().map_err(Error::file("open", "/proc"))?;
-            let (elsewhere, executing) = (HashMap::new(), HashMap::new());
-            let listener = Listener::from_descriptor(listener);
-            listener.wake_in_turn();
-            let mut desk = Desk { view, owners, people, first: Some(first), bounding, elsewhere, executing };
-            desk.serve(&listener, &stopped)
+        let thread = std::thread::Builder::new().name("clerk's keeper".to_owned()).spawn(move || {
+            // dropped by this thread, in whose table of descriptors they are
+            let (listener, stopped) = (Listener::from_descriptor(listener), stopped);
+            let serve = || {
+                // It waits for answers of this same process, which serves the step's root.
+                caller::leave_descriptors(&[listener.as_fd(), stopped.as_fd()])
+                    .map_err(Error::file("leave the descriptors of", "the server"))?;
+                let view = View::open().map_err(Error::file("open", "/proc"))?;
+                let (elsewhere, executing) = (HashMap::new(), HashMap::new());
+                listener.wake_in_turn();
+                let mut desk =
+                    Desk { view, owners, people, first: Some(first), bounding, elsewhere, executing };
+                desk.serve(&listener, &stopped)
+            };
+            std::thread::scope(|scope| {
+                let clerk = std::thread::Builder::new().name("clerk".to_owned()).spawn_scoped(scope, serve);
+                let clerk = clerk.map_err(Error::file("start a thread for", "the clerk"))?;
+                clerk.join().unwrap_or_else(|_| Err(Error::Refused("the clerk panicked".to_owned())))
+            })
         });
         Ok(Self { thread: thread.map_err(Error::file("start a thread for", "the clerk"))?, stop })
     }
