@@ -82,7 +82,7 @@ pub enum Error {
     },
     /// One id is mapped, and this driver's files belong to whom the kernel says.
     #[error(
-        "one id is mapped, and a file of the {driver:?} driver could have no other owner: take --rootfs fuse"
+        "one id is mapped, and a file of the {driver} driver could have no other owner: take --rootfs fuse"
     )]
     NoOwners {
         /// The driver.
@@ -133,6 +133,17 @@ pub enum Driver {
     Fuse,
     /// The stack materialised into a directory.
     Plain,
+}
+
+/// As `--rootfs` has it.
+impl std::fmt::Display for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kernel => "kernel",
+            Self::Fuse => "fuse",
+            Self::Plain => "plain",
+        })
+    }
 }
 
 /// Which extended attributes a step sees of its layers and leaves in its own: `user.*`, file capabilities and POSIX

@@ -94,7 +94,7 @@ struct Server {
 enum Refusal {
     #[error("open layer {diff_id}")]
     Layer { diff_id: DiffId, source: layer::Error },
-    #[error("root file system driver {driver:?}")]
+    #[error("root file system driver {driver}")]
     Driver { driver: Driver, source: Fault },
     #[error("{0}")]
     Every(String),

@@ -3,7 +3,7 @@
 //! The default profile stands in such a file too, `default.json`. It follows that of the containers tools: what is not
 //! named does not exist (ENOSYS). It is stricter in two things: mounts and namespaces need `CAP_SYS_ADMIN`, and keyrings
 //! are closed because no namespace divides them. It is wider in calls that are younger than that profile (`mseal`,
-//! `futex_wait`, `setxattrat`), and in `fanotify_init`, of which the kernel gives the unprivileged the harmless part.
+//! `futex_wait`, `setxattrat`).
 
 mod json;
 #[cfg(test)]

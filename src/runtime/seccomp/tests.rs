@@ -28,6 +28,8 @@ fn the_default_profile_by_name() {
         ("clone3", &admin, [0, 0, 0], Allow),
         ("unshare", &none, [0, 0, 0], EPERM),
         ("unshare", &admin, [0, 0, 0], Allow),
+        ("fanotify_init", &none, [0, 0, 0], EPERM),
+        ("fanotify_init", &admin, [0, 0, 0], Allow),
         ("setns", &none, [0, 0, 0], EPERM),
         ("mount", &none, [0, 0, 0], EPERM),
         ("mount_setattr", &none, [0, 0, 0], EPERM),
