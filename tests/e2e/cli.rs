@@ -198,7 +198,7 @@ fn wrong_calls_exit_with_125_and_a_hint() {
         (&["bud", "https://host.invalid/x.git"], "not supported yet"),
         (&["bud", "-t", "UPPER", "."], "must be lower case"),
         (&["bud", "--volume", "a:b", "."], "must be absolute"),
-        (&["bud", "--network", "private", "."], "not supported yet"),
+        (&["bud", "--network", "bridge", "."], "bridge"),
         (&["--idmap", "x", "info"], "expected auto"),
         (&["--rootfs", "x", "info"], "expected auto"),
         (&["push", "nope", "host.invalid/x"], "image not known"),
