@@ -89,7 +89,7 @@ impl Context {
     }
 
     /// What is at `path` itself.
-    fn item(&self, path: &[u8]) -> io::Result<Item> {
+    pub(super) fn item(&self, path: &[u8]) -> io::Result<Item> {
         let host = self.host(path);
         let metadata = fs::symlink_metadata(&host)?;
         let kind = metadata.file_type();

@@ -97,7 +97,8 @@ pub enum StepError {
     #[error("{0}")]
     Invalid(String),
     /// A source of COPY or ADD does not exist.
-    #[error("no items matching {pattern:?} in {tree}{}", if *.ignored { " (the ignore file excludes it)" } else { "" })]
+    #[error("no items matching {}{pattern:?} in {tree}{}{close}", glob(.pattern),
+        if *.ignored { " (the ignore file excludes it)" } else { "" })]
     NoSource {
         /// As written, expanded.
         pattern: String,
@@ -105,6 +106,16 @@ pub enum StepError {
         tree: String,
         /// Whether it would exist without the ignore file.
         ignored: bool,
+        /// ` (did you mean …?)`, or nothing.
+        close: String,
+    },
+    /// A part of the instruction is to blame. The build tells it by the [`Place`], and by what is wrong alone.
+    #[error("{source}")]
+    Word {
+        /// The part, as it is written.
+        word: String,
+        /// What is wrong with it.
+        source: Box<Self>,
     },
     /// A path of the image cannot become what the instruction needs.
     #[error("{path}: {why}")]
@@ -123,6 +134,14 @@ pub enum StepError {
         target: String,
         /// What is in the way.
         why: &'static str,
+    },
+    /// An archive cannot be unpacked.
+    #[error("unpack {path:?}")]
+    Archive {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        source: crate::layer::Error,
     },
     /// A user or group name is in neither the image's passwd nor its group file.
     #[error("unable to find {kind} {name}: no matching entries in {file} of the image")]
@@ -168,6 +187,10 @@ pub enum StepError {
     Stage(Box<Error>),
 }
 
+fn glob(pattern: &str) -> &'static str {
+    if crate::dockerfile::glob::has_meta(pattern) { "glob " } else { "" }
+}
+
 /// The first line of a command, with a mark where more follow.
 fn shortened(command: &str) -> String {
     match command.trim_end().split_once('\n') {
@@ -186,6 +209,17 @@ fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exit status {code}"),
         Exit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}
+
+impl StepError {
+    /// Whether it is a wildcard that matches nothing.
+    pub(super) fn is_unmatched_glob(&self) -> bool {
+        match self {
+            Self::Word { source, .. } => source.is_unmatched_glob(),
+            Self::NoSource { pattern, .. } => crate::dockerfile::glob::has_meta(pattern),
+            _ => false,
+        }
     }
 }
 

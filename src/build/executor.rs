@@ -323,7 +323,11 @@ impl<'a> Executor<'a> {
         if let StepError::Stage(inner) = source {
             return *inner;
         }
+        let (span, source) = match source {
+            StepError::Word { word, source } => (span.narrowed(&self.options.dockerfile, &word), source),
+            source => (span, Box::new(source)),
+        };
         let place = Place { file: self.options.dockerfile_name.clone(), span, text: text.to_owned() };
-        Error::Step { place: Box::new(place), source: Box::new(source) }
+        Error::Step { place: Box::new(place), source }
     }
 }

@@ -73,12 +73,8 @@ fn supported_run(run: &Run) -> Result<(), StepError> {
 
 fn supported_copy(verb: &str, copy: &Copy) -> Result<(), StepError> {
     let flags = [
-        (format!("{verb} --link"), copy.link),
-        (format!("{verb} --parents"), copy.parents),
-        (format!("{verb} --exclude"), !copy.exclude.is_empty()),
         (format!("{verb} --checksum"), copy.checksum.is_some()),
         (format!("{verb} --keep-git-dir"), copy.keep_git_dir.is_some()),
-        (format!("{verb} --unpack"), copy.unpack.is_some()),
     ];
     refuse(&flags)?;
     supported_sources(verb, copy)

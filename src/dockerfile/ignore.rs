@@ -8,40 +8,38 @@ use regex::{Regex, RegexBuilder};
 
 /// Why an ignore file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IgnoreError {
-    /// A line that is only `!`.
-    #[error("line {line}: illegal exclusion pattern: \"!\"")]
-    EmptyException {
-        /// Counted from 1.
-        line: usize,
-    },
-    /// A malformed pattern.
-    #[error("line {line}: {source}")]
-    BadPattern {
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong.
-        #[source]
-        source: BadPattern,
-    },
-    /// A pattern too large to be compiled.
-    #[error("line {line}: pattern too large: {pattern:?}")]
-    TooLarge {
-        /// Counted from 1.
-        line: usize,
-        /// The pattern.
-        pattern: String,
-    },
+#[error("line {line}: {source}")]
+pub struct IgnoreError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    #[source]
+    pub source: PatternError,
+}
+
+/// Why a pattern cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Only `!`.
+    #[error("illegal exclusion pattern: \"!\"")]
+    EmptyException,
+    /// Malformed.
+    #[error(transparent)]
+    Malformed(#[from] BadPattern),
+    /// Too large to be compiled.
+    #[error("pattern too large: {0:?}")]
+    TooLarge(String),
 }
 
 /// The patterns of an ignore file, in order. The default ignores nothing.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreFile {
-    patterns: Vec<Pattern>,
+    patterns: Vec<PathPattern>,
 }
 
+/// One pattern over whole paths: of an ignore file, of `--exclude`, or a source of `COPY --parents`.
 #[derive(Clone, Debug)]
-struct Pattern {
+pub struct PathPattern {
     /// `!pattern`: what matches is there after all.
     exception: bool,
     components: Vec<String>,
@@ -63,10 +61,16 @@ impl IgnoreFile {
         let mut patterns = Vec::new();
         for (line, written) in (1..).zip(text.lines()) {
             if !written.starts_with('#') && !written.trim().is_empty() {
-                patterns.push(Pattern::parse(written.trim(), line)?);
+                let pattern = PathPattern::parse(written.trim());
+                patterns.push(pattern.map_err(|source| IgnoreError { line, source })?);
             }
         }
         Ok(Self { patterns })
+    }
+
+    /// The same from patterns that stand by themselves (`--exclude`).
+    pub fn of(patterns: Vec<PathPattern>) -> Self {
+        Self { patterns }
     }
 
     /// Whether the file or directory at `path` is left out. `path` is relative to the context and clean: `a/b`, not
@@ -93,27 +97,32 @@ impl IgnoreFile {
     }
 }
 
-impl Pattern {
-    fn parse(written: &str, line: usize) -> Result<Self, IgnoreError> {
-        let (exception, path) = match written.strip_prefix('!') {
-            Some(path) => (true, path.trim()),
-            None => (false, written),
-        };
-        if path.is_empty() {
-            return Err(IgnoreError::EmptyException { line });
+impl PathPattern {
+    /// Parses a pattern; a `!` before it makes an exception.
+    pub fn parse(written: &str) -> Result<Self, PatternError> {
+        match written.strip_prefix('!').map(str::trim) {
+            Some("") => Err(PatternError::EmptyException),
+            Some(path) => Ok(Self { exception: true, ..Self::parse_path(path)? }),
+            None => Self::parse_path(written),
         }
+    }
+
+    /// The same where a `!` is part of a name.
+    pub fn parse_path(path: &str) -> Result<Self, PatternError> {
         let clean = clean(path);
-        glob::check(&clean).map_err(|source| IgnoreError::BadPattern { line, source })?;
+        glob::check(&clean)?;
         let matcher = if glob::has_meta(&clean) {
             let regex = RegexBuilder::new(&regex_text(&clean)).dot_matches_new_line(true).build();
-            Matcher::Regex(regex.map_err(|_| IgnoreError::TooLarge { line, pattern: clean.clone() })?)
+            Matcher::Regex(regex.map_err(|_| PatternError::TooLarge(clean.clone()))?)
         } else {
             Matcher::Literal(clean.clone())
         };
-        Ok(Self { exception, components: clean.split('/').map(str::to_owned).collect(), matcher })
+        let components = clean.split('/').map(str::to_owned).collect();
+        Ok(Self { exception: false, components, matcher })
     }
 
-    fn matches(&self, path: &str) -> bool {
+    /// Whether it matches the clean, relative path `path` or a directory above it.
+    pub fn matches(&self, path: &str) -> bool {
         match &self.matcher {
             Matcher::Regex(regex) => regex.is_match(path),
             Matcher::Literal(literal) => path
@@ -123,7 +132,7 @@ impl Pattern {
     }
 
     /// Whether some path below the directory `path`, which does not match itself, could match. Errs towards yes.
-    fn may_match_below(&self, path: &str) -> bool {
+    pub fn may_match_below(&self, path: &str) -> bool {
         let directories: Vec<&str> = path.split('/').collect();
         for (component, directory) in self.components.iter().zip(&directories) {
             if component.contains("**") || spans_components(component) {

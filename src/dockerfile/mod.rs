@@ -17,6 +17,7 @@
 //! was taken.
 
 mod ast;
+mod chmod;
 mod copy;
 mod diagnostic;
 mod directive;
@@ -46,11 +47,12 @@ mod words;
 pub use ast::{
     Arg, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Stage, Step,
 };
+pub use chmod::{Chmod, InvalidChmod};
 pub use diagnostic::{Diagnostic, Diagnostics, render_excerpt};
 pub use directive::detect_syntax;
 pub use expand::{ExpandError, ExpandReason, expand, expand_heredoc, expand_words};
 pub use glob::BadPattern;
-pub use ignore::{IgnoreError, IgnoreFile};
+pub use ignore::{IgnoreError, IgnoreFile, PathPattern, PatternError};
 pub use mount::{BindSpec, MountSpec, MountSpecError, TmpfsSpec};
 pub use parse::{parse, parse_onbuild};
 pub use port::{PortError, ports};

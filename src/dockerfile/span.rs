@@ -20,6 +20,21 @@ impl Span {
     pub fn bytes(&self) -> Range<usize> {
         self.start..self.end
     }
+
+    /// The first place within it where `word` stands by itself in `source`; all of it where there is none.
+    #[must_use]
+    pub fn narrowed(&self, source: &str, word: &str) -> Self {
+        let Some(text) = source.get(self.bytes()).filter(|_| !word.is_empty()) else { return *self };
+        let borders = |c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\'' | '[' | ']' | ',');
+        let alone = |&at: &usize| {
+            text[..at].chars().next_back().is_none_or(borders)
+                && text[at + word.len()..].chars().next().is_none_or(borders)
+        };
+        let Some(at) = text.match_indices(word).map(|(at, _)| at).find(alone) else { return *self };
+        let line = self.first_line + text[..at].matches('\n').count();
+        let last_line = line + word.matches('\n').count();
+        Self { first_line: line, last_line, start: self.start + at, end: self.start + at + word.len() }
+    }
 }
 
 /// A value and where it stands.
@@ -29,4 +44,28 @@ pub struct Spanned<T> {
     pub value: T,
     /// Its place in the source.
     pub span: Span,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Span;
+
+    #[test]
+    fn a_span_narrows_to_a_word_that_stands_by_itself() {
+        let source = "FROM x\nCOPY --chown=b ab \\\n b c[x] [\"d e\"]\n";
+        let whole = Span { first_line: 2, last_line: 3, start: 7, end: source.len() - 1 };
+        for (word, line, text) in [
+            ("b", 2, "b"),
+            ("ab", 2, "ab"),
+            ("c[x]", 3, "c[x]"),
+            ("d e", 3, "d e"),
+            ("x", 3, "x"),
+            ("FROM", 2, &source[whole.bytes()]),
+            ("", 2, &source[whole.bytes()]),
+        ] {
+            let span = whole.narrowed(source, word);
+            assert_eq!((span.first_line, &source[span.bytes()]), (line, text), "{word:?}");
+        }
+        assert_eq!(whole.narrowed("short", "b"), whole, "another text");
+    }
 }

@@ -51,7 +51,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 pub use compress::compress;
-pub use decompress::decompress;
+pub use decompress::{decompress, decompress_archive};
 pub use error::{Error, Fault, Name};
 pub use index::Index;
 pub use ingest::{ingest, reindex};

@@ -17,11 +17,13 @@ pub(super) struct Tape<R> {
     /// Bytes consumed since the start.
     position: u64,
     ended: bool,
+    /// What ended the source early. It is told when all that came before it has been read.
+    failure: Option<io::Error>,
 }
 
 impl<R: Read> Tape<R> {
     pub(super) fn new(source: R, spool: Spool) -> Self {
-        Self { source, spool, chunk: Arc::default(), used: 0, position: 0, ended: false }
+        Self { source, spool, chunk: Arc::default(), used: 0, position: 0, ended: false, failure: None }
     }
 
     /// Bytes consumed since the start.
@@ -81,10 +83,17 @@ impl<R: Read> Tape<R> {
         // Give the old chunk back first: the spool lends it again.
         self.chunk = Arc::default();
         self.used = 0;
+        if let Some(source) = self.failure.take() {
+            return Err(Error::Read { offset: self.position, source });
+        }
         let mut chunk = self.spool.spare();
-        let filled = fill_from(&mut self.source, &mut chunk)
-            .map_err(|source| Error::Read { offset: self.position, source })?;
-        self.ended = filled < chunk.len();
+        let mut filled = 0;
+        let outcome = fill(&mut self.source, &mut chunk, &mut filled);
+        match outcome {
+            Err(source) if filled == 0 => return Err(Error::Read { offset: self.position, source }),
+            outcome => self.failure = outcome.err(),
+        }
+        self.ended = filled < chunk.len() && self.failure.is_none();
         chunk.truncate(filled);
         self.chunk = self.spool.commit(chunk)?;
         Ok(())
@@ -94,13 +103,18 @@ impl<R: Read> Tape<R> {
 /// Reads until `buf` is full or the source ends.
 pub(super) fn fill_from(source: &mut (impl Read + ?Sized), buf: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < buf.len() {
-        match source.read(&mut buf[filled..]) {
+    fill(source, buf, &mut filled).map(|()| filled)
+}
+
+/// The same; `filled` counts also what came before an error.
+fn fill(source: &mut (impl Read + ?Sized), buf: &mut [u8], filled: &mut usize) -> io::Result<()> {
+    while *filled < buf.len() {
+        match source.read(&mut buf[*filled..]) {
             Ok(0) => break,
-            Ok(n) => filled += n,
+            Ok(n) => *filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(filled)
+    Ok(())
 }

@@ -5,30 +5,43 @@
 //! followed inside the root, one that the archive itself made is not.
 
 use std::collections::HashMap;
+use std::io::{self, Read};
 
 use super::super::StepError;
 use super::super::context::join;
 use super::landing::conflict;
 use super::tree::{Item, Tree};
-use crate::layer::{Content, EntryKind, Error, LayerWriter, Limits, Metadata, TarReader, decompress};
+use crate::layer::{Content, EntryKind, Error, LayerWriter, Limits, Metadata, TarReader, decompress_archive};
 use crate::rootfs::{Follow, Stack};
 
-/// Whether `item` is an archive that ADD unpacks.
+/// How much of a file, unpacked, tells whether it is an archive, in bytes.
+const START: usize = 64 << 10;
+
+/// Whether `item` is an archive that ADD unpacks. One that is torn further behind is one.
 pub(super) fn is_archive(tree: &Tree<'_>, item: &Item) -> Result<bool, StepError> {
     if !matches!(item.kind, EntryKind::File { size } if size > 0) {
         return Ok(false);
     }
-    let plain = match decompress(tree.open(item)?) {
-        Ok((_, plain)) => plain,
-        Err(Error::Compression(packed)) => {
-            return Err(StepError::Unsupported(format!("ADD of a {packed} archive")));
+    Ok(begins_a_tar(tree.open(item)?))
+}
+
+/// Whether `file`, unpacked if it is packed, begins with a tar header.
+pub(super) fn begins_a_tar(file: Box<dyn Read + Send + '_>) -> bool {
+    let Ok(mut plain) = decompress_archive(file) else { return false };
+    let mut start = Vec::new();
+    let mut block = [0; 512];
+    while start.len() < START {
+        match plain.read(&mut block) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // What is no packed stream after all, or torn, is judged by what came of it.
+            Ok(0) | Err(_) => break,
+            Ok(length) => start.extend_from_slice(&block[..length]),
         }
-        Err(_) => return Ok(false),
-    };
-    match TarReader::new(plain, Limits::default()).next_entry() {
+    }
+    match TarReader::new(&start[..], Limits::default()).next_entry() {
         // A header with a right checksum whose entry cannot be taken: unpacking it says why.
-        Ok(Some(_)) | Err(Error::Entry { .. }) => Ok(true),
-        Ok(None) | Err(_) => Ok(false),
+        Ok(Some(_)) | Err(Error::Entry { .. }) => true,
+        Ok(None) | Err(_) => false,
     }
 }
 
@@ -41,7 +54,7 @@ pub(super) fn unpack(
     stack: &Stack,
     writer: &mut LayerWriter,
 ) -> Result<(), StepError> {
-    let (_, plain) = decompress(tree.open(item)?)?;
+    let plain = decompress_archive(tree.open(item)?)?;
     let mut reader = TarReader::new(plain, Limits::default());
     let mut paths = Paths { stack, dest, own: HashMap::new() };
     while let Some(entry) = reader.next_entry()? {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use rayon::prelude::*;
 
 use super::super::StepError;
-use super::landing::{Placed, What};
+use super::landing::{Placed, Source, What};
 use super::tree::{Item, Tree};
 use super::work::Work;
 use crate::layer::EntryKind;
@@ -21,25 +21,25 @@ const CHUNK: usize = 256 << 10;
 
 /// The digest over path, type, mode, owner, extended attributes and bytes; modification times do not count.
 pub(super) fn content(work: &Work<'_>) -> Result<[u8; 32], StepError> {
-    let files: Vec<&Item> = work.files().collect();
-    let digests = files.par_iter().map(|item| file(&work.tree, item)).collect::<Result<Vec<_>, _>>()?;
+    let files: Vec<(&Tree<'_>, &Item)> = work.files().collect();
+    let digests = files.par_iter().map(|(tree, item)| file(tree, item)).collect::<Result<Vec<_>, _>>()?;
     let mut digests = digests.into_iter();
     let mut hasher = Fields::default();
     // Two names of one file are the same layer only if they are linked the same way.
-    let mut links: HashMap<(u64, u64), &[u8]> = HashMap::new();
+    let mut links: HashMap<(Source, u64, u64), &[u8]> = HashMap::new();
     for (path, placed) in &work.placed {
         hasher.entry(path, placed);
-        if let What::Item(item) = &placed.what {
+        if let What::Item(source, item) = &placed.what {
             if let EntryKind::File { .. } = item.kind {
                 hasher.field(&digests.next().expect("there is a digest for each file"));
             }
-            if let Some(link) = item.link {
-                hasher.field(links.entry(link).or_insert(path));
+            if let Some((device, inode)) = item.link {
+                hasher.field(links.entry((*source, device, inode)).or_insert(path));
             }
         }
     }
-    for (dest, _) in &work.archives {
-        hasher.field(dest);
+    for archive in &work.archives {
+        hasher.field(&archive.dest);
         hasher.field(&digests.next().expect("there is a digest for each file"));
     }
     Ok(hasher.0.finalize().into())
@@ -52,13 +52,13 @@ pub(super) fn quick(work: &Work<'_>, source: &str) -> Option<[u8; 32]> {
     hasher.field(source.as_bytes());
     for (path, placed) in &work.placed {
         hasher.entry(path, placed);
-        if let What::Item(item) = &placed.what {
+        if let What::Item(_, item) = &placed.what {
             hasher.identity(item, young)?;
         }
     }
-    for (dest, item) in &work.archives {
-        hasher.field(dest);
-        hasher.identity(item, young)?;
+    for archive in &work.archives {
+        hasher.field(&archive.dest);
+        hasher.identity(&archive.item, young)?;
     }
     Some(hasher.0.finalize().into())
 }
@@ -91,7 +91,7 @@ impl Fields {
                 self.field(body);
             }
             // Debug names the kind with its size, link target or device number.
-            What::Item(item) => self.field(format!("{:?}", item.kind).as_bytes()),
+            What::Item(_, item) => self.field(format!("{:?}", item.kind).as_bytes()),
         }
     }
 

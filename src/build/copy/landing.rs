@@ -3,13 +3,15 @@
 //! The rules are `BuildKit`'s. The destination is resolved inside the stage's root, its last symlink too. A
 //! directory is copied by its contents; one that exists keeps its attributes if it is the destination
 //! itself and takes the source's if it is nested. A file never replaces a directory, nor the reverse.
-//! Directories that have to be made on the way are root's, or `--chown`'s, with mode 0755 or `--chmod`'s.
+//! Directories that have to be made on the way are root's, or `--chown`'s, with mode 0755 or `--chmod`'s; those
+//! that `--parents` brings along have the source's attributes.
 
 use std::collections::BTreeMap;
 
 use super::super::StepError;
 use super::super::context::join;
-use super::tree::{Found, Item, Tree, last};
+use super::tree::{Found, Item, Picked, Tree, below, last};
+use crate::dockerfile::{Chmod, IgnoreFile};
 use crate::layer::{EntryKind, Kind, Metadata, Timestamp};
 use crate::rootfs::{Error as RootfsError, Follow, Stack};
 
@@ -23,10 +25,26 @@ pub(super) struct Placed {
 pub(super) enum What {
     /// A directory.
     Directory,
-    /// An item of the tree: a file, a symlink, a device, a fifo.
-    Item(Item),
+    /// An item of a tree: a file, a symlink, a device, a fifo.
+    Item(Source, Item),
     /// The body of a heredoc.
     Text(Vec<u8>),
+}
+
+/// Which of an instruction's trees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Source(pub usize);
+
+/// What the flags say of everything that is copied.
+pub(super) struct Rules {
+    /// `--chown`.
+    pub owner: Option<(u32, u32)>,
+    /// `--chmod`.
+    pub chmod: Option<Chmod>,
+    /// `--exclude`.
+    pub exclude: IgnoreFile,
+    /// The time of what has none of its own.
+    pub now: Timestamp,
 }
 
 /// What stands at a path.
@@ -40,9 +58,8 @@ enum Standing {
 /// The entries of the layer to be, by path.
 pub(super) struct Landing<'a> {
     stack: &'a Stack,
-    owner: Option<(u32, u32)>,
-    mode: Option<u32>,
-    now: Timestamp,
+    trees: &'a [Tree<'a>],
+    rules: &'a Rules,
     pub placed: BTreeMap<Vec<u8>, Placed>,
 }
 
@@ -62,14 +79,14 @@ impl Destination {
 }
 
 impl<'a> Landing<'a> {
-    /// `owner` is `--chown`, `mode` is `--chmod`.
-    pub(super) fn new(
-        stack: &'a Stack,
-        owner: Option<(u32, u32)>,
-        mode: Option<u32>,
-        now: Timestamp,
-    ) -> Self {
-        Self { stack, owner, mode, now, placed: BTreeMap::new() }
+    /// Nothing placed yet. `stack` is where it lands, `trees` is what [`Source`] counts.
+    pub(super) fn new(stack: &'a Stack, trees: &'a [Tree<'a>], rules: &'a Rules) -> Self {
+        Self { stack, trees, rules, placed: BTreeMap::new() }
+    }
+
+    /// One of the trees.
+    pub(super) fn tree(&self, source: Source) -> &'a Tree<'a> {
+        &self.trees[source.0]
     }
 
     /// Resolves the absolute path `dest` inside the root. A trailing slash makes it a directory.
@@ -86,19 +103,45 @@ impl<'a> Landing<'a> {
     }
 
     /// Copies what was found to `dest`: a directory's contents, anything else as it is.
-    pub(super) fn copy(
-        &mut self,
-        tree: &Tree<'_>,
-        found: Found,
-        dest: &Destination,
-    ) -> Result<(), StepError> {
+    pub(super) fn copy(&mut self, source: Source, found: Found, dest: &Destination) -> Result<(), StepError> {
         if found.item.kind == EntryKind::Directory {
             self.parents(&dest.path)?;
-            return self.directory(tree, &found.item, &dest.path, Depth::Top);
+            let from = From { source, base: &found.item.path };
+            return self.directory(from, &found.item, &dest.path, Depth::Top);
+        }
+        if self.rules.exclude.ignores(&String::from_utf8_lossy(&found.name)) {
+            return Ok(());
         }
         let path = dest.of(&found.name);
         self.parents(&path)?;
-        self.leaf(found.item, path)
+        self.leaf(source, found.item, path)
+    }
+
+    /// Copies what was picked to its own path below `dest`, the directories above it with their attributes.
+    pub(super) fn copy_with_parents(
+        &mut self,
+        source: Source,
+        picked: Picked,
+        dest: &Destination,
+    ) -> Result<(), StepError> {
+        let Picked { base, item } = picked;
+        let from = From { source, base: &base };
+        let path = below(&base, &item.path).to_vec();
+        let hidden = self.excludes(from, &item.path);
+        if hidden && item.kind != EntryKind::Directory {
+            return Ok(());
+        }
+        self.make_directory(&dest.path)?;
+        for (end, _) in path.iter().enumerate().filter(|&(_, &b)| b == b'/') {
+            let parent = self.trees[source.0].at(&join(&base, &path[..end]))?;
+            self.place_directory(&parent, &join(&dest.path, &path[..end]))?;
+        }
+        let target = join(&dest.path, &path);
+        match item.kind {
+            EntryKind::Directory if path.is_empty() => self.directory(from, &item, &dest.path, Depth::Top),
+            EntryKind::Directory => self.directory(from, &item, &target, Depth::nested(hidden)),
+            _ => self.leaf(source, item, target),
+        }
     }
 
     /// Places a heredoc's body.
@@ -108,9 +151,9 @@ impl<'a> Landing<'a> {
         if self.standing(&path) == Standing::Directory {
             return Err(conflict(name.as_bytes(), &path, "a directory is in the way"));
         }
-        let mode = self.mode.unwrap_or(0o644);
-        let (uid, gid) = self.owner.unwrap_or_default();
-        let meta = Metadata { mode, uid, gid, mtime: self.now, ..Metadata::default() };
+        let mode = self.rules.chmod.as_ref().map_or(0o644, |chmod| chmod.file(0o644));
+        let (uid, gid) = self.rules.owner.unwrap_or_default();
+        let meta = Metadata { mode, uid, gid, mtime: self.rules.now, ..Metadata::default() };
         self.placed.insert(path, Placed { meta, what: What::Text(body.into_bytes()) });
         Ok(())
     }
@@ -128,26 +171,20 @@ impl<'a> Landing<'a> {
         }
     }
 
-    fn directory(
-        &mut self,
-        tree: &Tree<'_>,
-        source: &Item,
-        dest: &[u8],
-        depth: Depth,
-    ) -> Result<(), StepError> {
+    fn directory(&mut self, from: From<'_>, item: &Item, dest: &[u8], depth: Depth) -> Result<(), StepError> {
         let standing = self.standing(dest);
         if standing == Standing::Other {
-            return Err(conflict(&source.path, dest, "cannot copy a directory to a non-directory"));
+            return Err(conflict(&item.path, dest, "cannot copy a directory to a non-directory"));
         }
         let before = self.placed.len();
-        for child in tree.children(source)? {
+        for child in self.trees[from.source.0].children(item)? {
             let path = join(dest, last(&child.path));
-            let hidden = tree.ignores(&child.path);
+            let hidden = self.excludes(from, &child.path);
             match child.kind {
-                EntryKind::Directory if hidden && tree.hides_all(&child.path) => {}
-                EntryKind::Directory => self.directory(tree, &child, &path, Depth::nested(hidden))?,
+                EntryKind::Directory if hidden && self.excludes_all(from, &child.path) => {}
+                EntryKind::Directory => self.directory(from, &child, &path, Depth::nested(hidden))?,
                 _ if hidden => {}
-                _ => self.leaf(child, path)?,
+                _ => self.leaf(from.source, child, path)?,
             }
         }
         let wanted = match depth {
@@ -157,28 +194,52 @@ impl<'a> Landing<'a> {
             Depth::Hidden => self.placed.len() > before,
         };
         if wanted {
-            let meta = self.adjusted(&source.meta);
-            self.placed.insert(dest.to_vec(), Placed { meta, what: What::Directory });
+            self.place_directory(item, dest)?;
         }
         Ok(())
     }
 
-    fn leaf(&mut self, item: Item, path: Vec<u8>) -> Result<(), StepError> {
+    /// Gives the directory at `path` the attributes of `item`.
+    fn place_directory(&mut self, item: &Item, path: &[u8]) -> Result<(), StepError> {
+        if self.standing(path) == Standing::Other {
+            return Err(conflict(&item.path, path, "cannot copy a directory to a non-directory"));
+        }
+        let mut meta = self.owned(&item.meta);
+        if let Some(chmod) = &self.rules.chmod {
+            meta.mode = chmod.directory(meta.mode);
+        }
+        self.placed.insert(path.to_vec(), Placed { meta, what: What::Directory });
+        Ok(())
+    }
+
+    fn leaf(&mut self, source: Source, item: Item, path: Vec<u8>) -> Result<(), StepError> {
         if self.standing(&path) == Standing::Directory {
             return Err(conflict(&item.path, &path, "cannot replace a directory with a file"));
         }
-        let mut meta = self.adjusted(&item.meta);
-        if matches!(item.kind, EntryKind::Symlink(_)) {
-            meta.mode = item.meta.mode;
+        let mut meta = self.owned(&item.meta);
+        if let Some(chmod) = &self.rules.chmod
+            && !matches!(item.kind, EntryKind::Symlink(_))
+        {
+            meta.mode = chmod.file(meta.mode);
         }
-        self.placed.insert(path, Placed { meta, what: What::Item(item) });
+        self.placed.insert(path, Placed { meta, what: What::Item(source, item) });
         Ok(())
     }
 
-    /// The source's attributes, with `--chown` and `--chmod`.
-    pub(super) fn adjusted(&self, source: &Metadata) -> Metadata {
-        let (uid, gid) = self.owner.unwrap_or((source.uid, source.gid));
-        Metadata { uid, gid, mode: self.mode.unwrap_or(source.mode), ..source.clone() }
+    /// The source's attributes, with `--chown`.
+    fn owned(&self, source: &Metadata) -> Metadata {
+        let (uid, gid) = self.rules.owner.unwrap_or((source.uid, source.gid));
+        Metadata { uid, gid, ..source.clone() }
+    }
+
+    /// Whether the ignore file or `--exclude` leaves `path` out.
+    fn excludes(&self, from: From<'_>, path: &[u8]) -> bool {
+        self.trees[from.source.0].ignores(path) || self.rules.exclude.ignores(&from.seen(path))
+    }
+
+    /// Whether either leaves out the directory `path` and all below it.
+    fn excludes_all(&self, from: From<'_>, path: &[u8]) -> bool {
+        self.trees[from.source.0].hides_all(path) || self.rules.exclude.can_skip_dir(&from.seen(path))
     }
 
     /// Makes the directories above `path` that do not exist.
@@ -194,9 +255,9 @@ impl<'a> Landing<'a> {
     }
 
     fn implicit(&mut self, path: &[u8]) {
-        let (uid, gid) = self.owner.unwrap_or_default();
-        let mode = self.mode.unwrap_or(0o755);
-        let meta = Metadata { mode, uid, gid, mtime: self.now, ..Metadata::default() };
+        let (uid, gid) = self.rules.owner.unwrap_or_default();
+        let mode = self.rules.chmod.as_ref().map_or(0o755, Chmod::made_directory);
+        let meta = Metadata { mode, uid, gid, mtime: self.rules.now, ..Metadata::default() };
         self.placed.insert(path.to_vec(), Placed { meta, what: What::Directory });
     }
 
@@ -220,6 +281,19 @@ impl<'a> Landing<'a> {
             Kind::Directory => Standing::Directory,
             _ => Standing::Other,
         }
+    }
+}
+
+/// Where a copied directory comes from: what `--exclude` sees is relative to `base`.
+#[derive(Clone, Copy)]
+struct From<'a> {
+    source: Source,
+    base: &'a [u8],
+}
+
+impl From<'_> {
+    fn seen(&self, path: &[u8]) -> String {
+        String::from_utf8_lossy(below(self.base, path)).into_owned()
     }
 }
 

@@ -1,32 +1,49 @@
 //! COPY, ADD and WORKDIR: a layer straight from its input. Nothing is mounted, nobody needs privilege.
 //!
 //! ```text
+//! words    the instruction after expansion
 //! tree     where files come from: the context, a stage, an image
 //! landing  where they go, and what is in the way
 //! digest   what the cache key says of them
 //! work     the layer, written from them
 //! ```
+//!
+//! `--link` is a layer that knows nothing of the one below: it is laid out over an empty root, and its key has no
+//! parent, so that it serves on any other.
 
 mod archive;
 mod digest;
 mod landing;
 pub(super) mod tree;
+mod words;
 mod work;
 
 use super::StepError;
 use super::executor::Executor;
-use super::key::Inputs;
+use super::key::{Ingredients, Inputs};
 use super::plan;
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
-use crate::dockerfile::{Copy, Source};
+use crate::dockerfile::{self, Chmod, Copy, IgnoreFile, PathPattern};
 use crate::layer::Timestamp;
-use crate::store::LayerRecord;
+use crate::oci::ContainerConfig;
+use crate::rootfs::Stack;
+use crate::store::{CacheKey, LayerRecord};
 
-use landing::{Destination, Landing};
+use landing::{Destination, Landing, Rules, Source};
 use tree::Tree;
-use work::Work;
+use words::{absolute, blame, history};
+use work::{Archive, Work};
+
+/// A COPY or ADD: as it is written, for messages, and after expansion.
+struct Request<'a> {
+    verb: &'static str,
+    written: &'a Copy,
+    copy: Copy,
+    /// The destination, absolute.
+    dest: String,
+}
 
 impl Executor<'_> {
     /// Carries out a COPY or an ADD.
@@ -34,33 +51,35 @@ impl Executor<'_> {
         &mut self,
         stage: &mut Stage,
         verb: &'static str,
-        copy: &Copy,
+        written: &Copy,
     ) -> Result<(), StepError> {
-        let copy = self.expanded(stage, copy)?;
+        let copy = self.expanded(stage, written)?;
         plan::supported_sources(verb, &copy)?;
         let created_by = history(verb, &copy);
-        let (source, tree) = match &copy.from {
+        let dest = absolute(&stage.image.config.working_dir, &copy.dest);
+        let request = Request { verb, written, copy, dest };
+        let (source, tree) = match &request.copy.from {
             None => (String::new(), None),
             Some(name) => {
-                let source = self.source(name)?;
+                let source = self.source(name).map_err(blame(written.from.as_deref().unwrap_or_default()))?;
                 let tree = Tree::Stack(source.stack(self.store)?, format!("{name:?}"));
                 (format!("{:?}", source.chain()), Some(tree))
             }
         };
         // The layer and the keys need the executor; the context is lent out meanwhile.
         let context = std::rc::Rc::clone(&self.context);
-        let work = self.work_out(stage, verb, &copy, tree.unwrap_or(Tree::Context(&context)))?;
+        let work = self.work_out(stage, &request, vec![tree.unwrap_or(Tree::Context(&context))])?;
         let before = stage.image.config.clone();
         let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
-        let quick = digest::quick(&work, &source)
-            .map(|digest| self.key(stage, &identity, Some(Inputs::Quick(digest))));
+        let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
+        let quick = digest::quick(&work, &source).map(|digest| key(Inputs::Quick(digest)));
         if let Some(quick) = &quick
             && let Some(record) = self.recorded(quick)?
         {
             self.hit(stage, record);
             return Ok(());
         }
-        let content = self.key(stage, &identity, Some(Inputs::Content(digest::content(&work)?)));
+        let content = key(Inputs::Content(digest::content(&work)?));
         self.once(stage, &content, &identity.created_by, |executor, stage| executor.write(stage, &work))?;
         if let Some(quick) = quick
             && let Some(record) = self.store.cached(&content)?
@@ -68,6 +87,23 @@ impl Executor<'_> {
             self.store.put_cached(&quick, &record)?;
         }
         Ok(())
+    }
+
+    /// The step's key over `inputs`. That of `--link` says nothing of the parent, not even its working directory.
+    fn copy_key(
+        &self,
+        stage: &Stage,
+        request: &Request<'_>,
+        identity: &Identity,
+        inputs: Inputs,
+    ) -> CacheKey {
+        if !request.copy.link {
+            return self.key(stage, identity, Some(inputs));
+        }
+        let config = ContainerConfig::default();
+        let base = Ingredients::new(&self.options.platform, None, &config, None, &identity.created_by);
+        let settings = [request.verb, "link", &request.dest].map(str::to_owned);
+        Ingredients { settings: &settings, inputs: Some(inputs), ..base }.key()
     }
 
     /// Sets the working directory and makes it if it is missing.
@@ -99,76 +135,79 @@ impl Executor<'_> {
             Err(StepError::NoSuchId { .. }) => (0, 0),
             Err(error) => return Err(error),
         };
-        let mut landing = Landing::new(&stack, Some(owner), None, now());
+        let rules = Rules { owner: Some(owner), chmod: None, exclude: IgnoreFile::default(), now: now() };
+        let mut landing = Landing::new(&stack, &[], &rules);
         let destination = landing.destination(path)?;
         landing.make_directory(&destination.path)?;
         if landing.placed.is_empty() {
             return Ok(None);
         }
-        let tree = Tree::Stack(stack.clone(), String::new());
-        let work = Work { tree, placed: landing.placed, archives: Vec::new(), owner: None };
+        let work = Work { trees: Vec::new(), placed: landing.placed, archives: Vec::new(), owner: None };
         self.write(stage, &work)
-    }
-
-    /// The instruction with its variables replaced.
-    fn expanded(&self, stage: &Stage, copy: &Copy) -> Result<Copy, StepError> {
-        let escape = self.dockerfile.escape;
-        let expand = |word: &str| stage.scope.expand(word, escape, &stage.image.config);
-        let option = |word: &Option<String>| word.as_deref().map(expand).transpose();
-        let sources = copy.sources.iter().map(|source| match source {
-            Source::Path(path) => Ok(Source::Path(expand(path)?)),
-            Source::Heredoc(heredoc) if heredoc.expand => {
-                let body = stage.scope.expand_heredoc(&heredoc.body, &stage.image.config)?;
-                Ok(Source::Heredoc(crate::dockerfile::Heredoc { body, ..heredoc.clone() }))
-            }
-            Source::Heredoc(heredoc) => Ok(Source::Heredoc(heredoc.clone())),
-        });
-        Ok(Copy {
-            sources: sources.collect::<Result<_, StepError>>()?,
-            dest: expand(&copy.dest)?,
-            from: option(&copy.from)?,
-            chown: option(&copy.chown)?,
-            chmod: option(&copy.chmod)?,
-            ..copy.clone()
-        })
     }
 
     /// Finds the sources and decides where each lands. No file's bytes are read, save to tell an archive.
     fn work_out<'t>(
         &self,
         stage: &Stage,
-        verb: &str,
-        copy: &Copy,
-        tree: Tree<'t>,
+        request: &Request<'_>,
+        trees: Vec<Tree<'t>>,
     ) -> Result<Work<'t>, StepError> {
-        let stack = stage.stack(self.store)?;
-        let owner = copy.chown.as_deref().map(|spec| Accounts::of(&stack)?.owner(spec)).transpose()?;
-        let mode = copy.chmod.as_deref().map(octal).transpose()?;
-        let mut landing = Landing::new(&stack, owner, mode, now());
-        let dest = absolute(&stage.image.config.working_dir, &copy.dest);
-        let dest = landing.destination(&dest)?;
+        let (copy, written) = (&request.copy, request.written);
+        let stack = if copy.link { Stack::new(Vec::new()) } else { stage.stack(self.store)? };
+        let rules = self.rules(stage, request)?;
+        let mut landing = Landing::new(&stack, &trees, &rules);
+        let dest = landing.destination(&request.dest).map_err(blame(&written.dest))?;
+        // What --parents copies goes into a directory whatever is there.
+        let dest = Destination { is_directory: dest.is_directory || copy.parents, ..dest };
         let mut archives = Vec::new();
-        room_for(copy.sources.len(), &dest, &copy.dest)?;
-        for source in &copy.sources {
-            let found = match source {
-                Source::Path(path) => tree.select(path)?,
-                Source::Heredoc(heredoc) => {
-                    landing.text(&heredoc.name, heredoc.body.clone(), &dest)?;
-                    continue;
+        let mut unmatched = None;
+        room_for(copy.sources.len(), &dest, &copy.dest).map_err(blame(&written.dest))?;
+        for (source, word) in copy.sources.iter().zip(&written.sources) {
+            let found = match (source, word) {
+                (dockerfile::Source::Path(path), dockerfile::Source::Path(word)) => {
+                    let landed = land(request, (path, word), &dest, &mut landing, &mut archives);
+                    landed.map_err(blame(word))
+                }
+                (dockerfile::Source::Heredoc(heredoc), _) => {
+                    landing.text(&heredoc.name, heredoc.body.clone(), &dest)
+                }
+                (dockerfile::Source::Path(_), dockerfile::Source::Heredoc(_)) => {
+                    unreachable!("expansion makes no path of a heredoc")
                 }
             };
-            room_for(found.len(), &dest, &copy.dest)?;
-            for found in found {
-                if verb == "ADD" && archive::is_archive(&tree, &found.item)? {
-                    landing.make_directory(&dest.path)?;
-                    archives.push((dest.path.clone(), found.item));
-                } else {
-                    landing.copy(&tree, found, &dest)?;
-                }
+            match found {
+                // `COPY package.json yarn.lock* ./`: a wildcard may match nothing where something else is copied.
+                Err(error) if error.is_unmatched_glob() => drop(unmatched.get_or_insert(error)),
+                found => found?,
             }
         }
         let placed = landing.placed;
-        Ok(Work { tree, placed, archives, owner })
+        match unmatched {
+            Some(error) if placed.is_empty() && archives.is_empty() => Err(error),
+            _ => Ok(Work { trees, placed, archives, owner: rules.owner }),
+        }
+    }
+
+    /// What the flags say.
+    fn rules(&self, stage: &Stage, request: &Request<'_>) -> Result<Rules, StepError> {
+        let (copy, written) = (&request.copy, request.written);
+        let owner = |spec: &str| Accounts::of(&stage.stack(self.store)?)?.owner(spec);
+        let owner = copy.chown.as_deref().map(owner).transpose();
+        let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose();
+        let chmod = chmod.map_err(|why| StepError::Invalid(why.to_string()));
+        let mut patterns = Vec::new();
+        for (pattern, word) in copy.exclude.iter().zip(&written.exclude) {
+            let parsed = PathPattern::parse(pattern.trim())
+                .map_err(|why| StepError::Invalid(format!("--exclude={pattern}: {why}")));
+            patterns.push(parsed.map_err(blame(word))?);
+        }
+        Ok(Rules {
+            owner: owner.map_err(blame(written.chown.as_deref().unwrap_or_default()))?,
+            chmod: chmod.map_err(blame(written.chmod.as_deref().unwrap_or_default()))?,
+            exclude: IgnoreFile::of(patterns),
+            now: now(),
+        })
     }
 
     /// Writes the layer into the store.
@@ -186,6 +225,37 @@ impl Executor<'_> {
     }
 }
 
+/// Finds what `path` names and places it. `word` is how it is written.
+fn land(
+    request: &Request<'_>,
+    (path, word): (&str, &str),
+    dest: &Destination,
+    landing: &mut Landing<'_>,
+    archives: &mut Vec<Archive>,
+) -> Result<(), StepError> {
+    let source = Source(0);
+    let tree = landing.tree(source);
+    if request.copy.parents {
+        return tree
+            .pick(path)?
+            .into_iter()
+            .try_for_each(|picked| landing.copy_with_parents(source, picked, dest));
+    }
+    let found = tree.select(path)?;
+    room_for(found.len(), dest, &request.copy.dest)?;
+    let unpack = request.copy.unpack.unwrap_or(request.verb == "ADD");
+    for found in found {
+        if unpack && archive::is_archive(tree, &found.item)? {
+            landing.make_directory(&dest.path)?;
+            let (word, dest) = (word.to_owned(), dest.path.clone());
+            archives.push(Archive { source, item: found.item, word, dest });
+        } else {
+            landing.copy(source, found, dest)?;
+        }
+    }
+    Ok(())
+}
+
 /// Several sources need a directory to go into. `word` is the destination as it was written.
 fn room_for(count: usize, dest: &Destination, word: &str) -> Result<(), StepError> {
     if count < 2 || dest.is_directory {
@@ -196,83 +266,8 @@ fn room_for(count: usize, dest: &Destination, word: &str) -> Result<(), StepErro
     )))
 }
 
-fn octal(mode: &str) -> Result<u32, StepError> {
-    match u32::from_str_radix(mode, 8) {
-        Ok(bits) if bits <= 0o7777 && !mode.starts_with('+') => Ok(bits),
-        _ if mode.contains(['=', '+', '-']) => {
-            Err(StepError::Unsupported(format!("symbolic --chmod={mode}")))
-        }
-        _ => Err(StepError::Invalid(format!(
-            "invalid chmod parameter: '{mode}'. it should be octal string and between 0 and 07777"
-        ))),
-    }
-}
-
-/// `path` as seen from `directory`, clean but for a trailing slash, which is kept.
-fn absolute(directory: &str, path: &str) -> String {
-    let joined = if path.starts_with('/') { path.to_owned() } else { format!("/{directory}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in joined.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    let is_directory = path.ends_with('/') || path.ends_with("/.") || matches!(path, "." | "..");
-    let slash = if is_directory && !parts.is_empty() { "/" } else { "" };
-    format!("/{}{slash}", parts.join("/"))
-}
-
 fn now() -> Timestamp {
     let now = jiff::Timestamp::now();
     // The clock stands after 1970, so both parts are positive.
     Timestamp { secs: now.as_second(), nanos: now.subsec_nanosecond().unsigned_abs() }
-}
-
-/// The history entry: the instruction after expansion.
-fn history(verb: &str, copy: &Copy) -> String {
-    let flags = [("from", &copy.from), ("chown", &copy.chown), ("chmod", &copy.chmod)];
-    let flags = flags.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?)));
-    let sources = copy.sources.iter().map(|source| match source {
-        Source::Path(path) => path.clone(),
-        Source::Heredoc(heredoc) => format!("<<{}", heredoc.name),
-    });
-    let words: Vec<String> = flags.chain(sources).chain([copy.dest.clone()]).collect();
-    format!("{verb} {}", words.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_joined_to_the_working_directory() {
-        for (directory, path, want) in [
-            ("", "a", "/a"),
-            ("/w", "a/", "/w/a/"),
-            ("/w", ".", "/w/"),
-            ("/w", "../x", "/x"),
-            ("/w", "/x/../y", "/y"),
-            ("/w", "../../..", "/"),
-            ("/", "./", "/"),
-        ] {
-            assert_eq!(absolute(directory, path), want, "{path:?} from {directory:?}");
-        }
-    }
-
-    #[test]
-    fn chmod_takes_octal() {
-        for (mode, want) in [
-            ("755", Some(0o755)),
-            ("04755", Some(0o4755)),
-            ("7777", Some(0o7777)),
-            ("10000", None),
-            ("888", None),
-            ("u+x", None),
-            ("", None),
-        ] {
-            assert_eq!(octal(mode).ok(), want, "{mode}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::super::StepError;
 use super::super::context::{Context, join};
-use crate::dockerfile::glob;
+use crate::dockerfile::{PathPattern, did_you_mean, glob};
 use crate::layer::{EntryKind, Kind, Metadata};
 use crate::rootfs::{Follow, Node, Stack};
 
@@ -42,6 +42,14 @@ pub(in crate::build) struct Found {
     pub item: Item,
 }
 
+/// What a source word of `--parents` named.
+pub(in crate::build) struct Picked {
+    /// The directory from which on the path is kept.
+    pub base: Vec<u8>,
+    /// What is at the path: a symlink is not followed.
+    pub item: Item,
+}
+
 /// What the kernel says of a context file besides its size and mtime.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::build) struct Stamp {
@@ -59,6 +67,18 @@ impl Tree<'_> {
             Self::Stack(stack, _) => {
                 let found = stack.resolve(path, Follow::Last)?;
                 Ok(found.node.map(|node| item(stack, found.path, node)))
+            }
+        }
+    }
+
+    /// What is at the clean path `path`, which exists; no symlink is followed.
+    pub(super) fn at(&self, path: &[u8]) -> Result<Item, StepError> {
+        match self {
+            Self::Context(context) => context.item(path).map_err(|source| self.unreadable(path, source)),
+            Self::Stack(stack, _) => {
+                let missing = || self.unreadable(path, io::ErrorKind::NotFound.into());
+                let found = stack.resolve(path, Follow::Parents)?;
+                Ok(item(stack, found.path, found.node.ok_or_else(missing)?))
             }
         }
     }
@@ -81,6 +101,8 @@ impl Tree<'_> {
     /// A file's bytes.
     pub(super) fn open(&self, file: &Item) -> Result<Box<dyn Read + Send + '_>, StepError> {
         match (self, &file.node) {
+            // It may be a socket, which cannot be opened.
+            (Self::Context(_), _) if file.kind == (EntryKind::File { size: 0 }) => Ok(Box::new(io::empty())),
             (Self::Context(context), _) => {
                 let open = context.file(&file.path).map_err(|source| self.unreadable(&file.path, source))?;
                 Ok(Box::new(open))
@@ -120,11 +142,47 @@ impl Tree<'_> {
         let ignored = !all.is_empty();
         let seen: Vec<Found> =
             all.into_iter().filter_map(|(found, hidden)| (!hidden).then_some(found)).collect();
-        if seen.is_empty() {
-            let (pattern, tree) = (word.to_owned(), self.name().to_owned());
-            return Err(StepError::NoSource { pattern, tree, ignored });
+        if seen.is_empty() { Err(self.no_source(word, ignored)) } else { Ok(seen) }
+    }
+
+    /// The items that a source word of `--parents` names: those whose path from the pivot `/./` on, else from the
+    /// root on, matches it as a pattern of an ignore file would.
+    pub(super) fn pick(&self, word: &str) -> Result<Vec<Picked>, StepError> {
+        let (base, path) = word.split_once("/./").unwrap_or(("", word));
+        let path = clean(path);
+        let pattern = PathPattern::parse_path(&path)
+            .map_err(|why| StepError::Invalid(format!("source {word:?}: {why}")))?;
+        let base = clean(base);
+        let bases = if glob::has_meta(&base) { self.matching(&base, word)? } else { self.named(&base)? };
+        let mut picked = Picking { tree: self, pattern, base: Vec::new(), hidden: false, found: Vec::new() };
+        for base in bases.into_iter().map(|(found, _)| found.item) {
+            picked.base.clone_from(&base.path);
+            match base.kind {
+                EntryKind::Directory if path.is_empty() => picked.take(base),
+                EntryKind::Directory => picked.walk(&base)?,
+                _ => {}
+            }
         }
-        Ok(seen)
+        if picked.found.is_empty() { Err(self.no_source(word, picked.hidden)) } else { Ok(picked.found) }
+    }
+
+    fn no_source(&self, word: &str, ignored: bool) -> StepError {
+        let close = if ignored || glob::has_meta(word) { String::new() } else { self.close_to(&clean(word)) };
+        StepError::NoSource { pattern: word.to_owned(), tree: self.name().to_owned(), ignored, close }
+    }
+
+    /// Tells a name beside the missing `path` that looks like it.
+    fn close_to(&self, path: &str) -> String {
+        let directory = path.rfind('/').map_or("", |slash| &path[..slash]);
+        // What cannot be read here has no name to offer; the missing file is the news.
+        let Ok(Some(directory)) = self.resolve(directory.as_bytes()) else { return String::new() };
+        let children =
+            if directory.kind == EntryKind::Directory { self.children(&directory) } else { Ok(Vec::new()) };
+        let seen = children.unwrap_or_default().into_iter().filter(|item| !self.hides(&item.path, item));
+        let names: Vec<String> =
+            seen.map(|item| String::from_utf8_lossy(last(&item.path)).into_owned()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        did_you_mean(&String::from_utf8_lossy(last(path.as_bytes())), &names)
     }
 
     /// What is at `path`, and whether it is hidden.
@@ -161,6 +219,45 @@ impl Tree<'_> {
             |path: &[u8]| self.ignores(path) && (item.kind != EntryKind::Directory || self.hides_all(path));
         hidden(&item.path) || hidden(path)
     }
+}
+
+/// A walk for what a pattern matches.
+struct Picking<'t, 'a> {
+    tree: &'t Tree<'a>,
+    pattern: PathPattern,
+    base: Vec<u8>,
+    /// Something matched, and the ignore file hides it.
+    hidden: bool,
+    found: Vec<Picked>,
+}
+
+impl Picking<'_, '_> {
+    fn walk(&mut self, directory: &Item) -> Result<(), StepError> {
+        for child in self.tree.children(directory)? {
+            let path = String::from_utf8_lossy(below(&self.base, &child.path)).into_owned();
+            let is_directory = child.kind == EntryKind::Directory;
+            if self.pattern.matches(&path) {
+                self.take(child);
+            } else if is_directory && self.pattern.may_match_below(&path) {
+                self.walk(&child)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, item: Item) {
+        if self.tree.hides(&item.path, &item) {
+            self.hidden = true;
+        } else {
+            self.found.push(Picked { base: self.base.clone(), item });
+        }
+    }
+}
+
+/// `path` as seen from the directory `base` above it.
+pub(super) fn below<'p>(base: &[u8], path: &'p [u8]) -> &'p [u8] {
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    if base.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
 }
 
 /// The last component of a path.

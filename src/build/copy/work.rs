@@ -5,36 +5,59 @@ use std::fs::File;
 
 use super::super::StepError;
 use super::archive;
-use super::landing::{Placed, What};
+use super::landing::{Placed, Source, What};
 use super::tree::{Item, Tree};
+use super::words::blame;
 use crate::layer::{Content, EntryKind, LayerWriter, Written};
 use crate::rootfs::Stack;
 
 /// A COPY or ADD that is ready to be hashed or written.
 pub(super) struct Work<'a> {
-    pub tree: Tree<'a>,
+    /// What [`Source`] counts.
+    pub trees: Vec<Tree<'a>>,
     /// By path, so parents come first.
     pub placed: BTreeMap<Vec<u8>, Placed>,
     /// Archives to unpack, and where.
-    pub archives: Vec<(Vec<u8>, Item)>,
+    pub archives: Vec<Archive>,
     /// `--chown`.
     pub owner: Option<(u32, u32)>,
 }
 
-impl Work<'_> {
+/// An archive to unpack.
+pub(super) struct Archive {
+    pub source: Source,
+    pub item: Item,
+    /// How the instruction names it.
+    pub word: String,
+    /// Where to.
+    pub dest: Vec<u8>,
+}
+
+impl Archive {
+    fn blamed(&self, error: StepError) -> StepError {
+        let path = String::from_utf8_lossy(&self.item.path).into_owned();
+        blame(&self.word)(match error {
+            StepError::Layer(source) => StepError::Archive { path, source },
+            error => error,
+        })
+    }
+}
+
+impl<'a> Work<'a> {
     /// The files whose bytes count, in the order of `placed` and then of `archives`.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Item> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&Tree<'a>, &Item)> {
         let placed = self.placed.values().filter_map(|placed| match &placed.what {
-            What::Item(item) if matches!(item.kind, EntryKind::File { .. }) => Some(item),
+            What::Item(source, item) if matches!(item.kind, EntryKind::File { .. }) => Some((*source, item)),
             _ => None,
         });
-        placed.chain(self.archives.iter().map(|(_, item)| item))
+        let all = placed.chain(self.archives.iter().map(|archive| (archive.source, &archive.item)));
+        all.map(|(source, item)| (&self.trees[source.0], item))
     }
 
     /// Writes the layer.
     pub(super) fn write(&self, stack: &Stack, tar: File) -> Result<Written, StepError> {
         let mut writer = LayerWriter::create(tar);
-        let mut links: HashMap<(u64, u64), &[u8]> = HashMap::new();
+        let mut links: HashMap<(Source, u64, u64), &[u8]> = HashMap::new();
         for (path, placed) in &self.placed {
             match &placed.what {
                 What::Directory => writer.append(path, &placed.meta, Content::Directory)?,
@@ -42,41 +65,44 @@ impl Work<'_> {
                     let content = Content::File { size: body.len() as u64, data: &mut &body[..] };
                     writer.append(path, &placed.meta, content)?;
                 }
-                What::Item(item) => {
-                    if let Some(first) = item.link.and_then(|link| links.get(&link)) {
+                What::Item(source, item) => {
+                    let link = item.link.map(|(device, inode)| (*source, device, inode));
+                    if let Some(first) = link.and_then(|link| links.get(&link)) {
                         writer.append(path, &placed.meta, Content::Hardlink(first))?;
                     } else {
-                        self.item(&mut writer, path, placed, item)?;
-                        links.extend(item.link.map(|link| (link, &path[..])));
+                        item_into(&mut writer, &self.trees[source.0], path, placed, item)?;
+                        links.extend(link.map(|link| (link, &path[..])));
                     }
                 }
             }
         }
-        for (dest, item) in &self.archives {
-            archive::unpack(&self.tree, item, dest, self.owner, stack, &mut writer)?;
+        for archive in &self.archives {
+            let tree = &self.trees[archive.source.0];
+            archive::unpack(tree, &archive.item, &archive.dest, self.owner, stack, &mut writer)
+                .map_err(|error| archive.blamed(error))?;
         }
         Ok(writer.finish()?)
     }
+}
 
-    fn item(
-        &self,
-        writer: &mut LayerWriter,
-        path: &[u8],
-        placed: &Placed,
-        item: &Item,
-    ) -> Result<(), StepError> {
-        let mut data;
-        let content = match &item.kind {
-            EntryKind::File { size } => {
-                data = self.tree.open(item)?;
-                Content::File { size: *size, data: &mut data }
-            }
-            EntryKind::Symlink(target) => Content::Symlink(target),
-            EntryKind::Char { major, minor } => Content::Char { major: *major, minor: *minor },
-            EntryKind::Block { major, minor } => Content::Block { major: *major, minor: *minor },
-            EntryKind::Fifo => Content::Fifo,
-            EntryKind::Directory | EntryKind::Hardlink(_) => unreachable!("a tree's leaf is neither"),
-        };
-        Ok(writer.append(path, &placed.meta, content)?)
-    }
+fn item_into(
+    writer: &mut LayerWriter,
+    tree: &Tree<'_>,
+    path: &[u8],
+    placed: &Placed,
+    item: &Item,
+) -> Result<(), StepError> {
+    let mut data;
+    let content = match &item.kind {
+        EntryKind::File { size } => {
+            data = tree.open(item)?;
+            Content::File { size: *size, data: &mut data }
+        }
+        EntryKind::Symlink(target) => Content::Symlink(target),
+        EntryKind::Char { major, minor } => Content::Char { major: *major, minor: *minor },
+        EntryKind::Block { major, minor } => Content::Block { major: *major, minor: *minor },
+        EntryKind::Fifo => Content::Fifo,
+        EntryKind::Directory | EntryKind::Hardlink(_) => unreachable!("a tree's leaf is neither"),
+    };
+    Ok(writer.append(path, &placed.meta, content)?)
 }

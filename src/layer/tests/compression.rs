@@ -96,17 +96,30 @@ fn a_short_stream_is_an_error() {
 }
 
 #[test]
-fn other_packings_are_refused_by_name() {
+fn other_packings_are_refused_of_a_layer_and_unpacked_of_an_archive() {
     let tar = Forge::default().file("BZh9", "").end();
+    let archive = |data: Vec<u8>| {
+        let mut out = Vec::new();
+        decompress_archive(Box::new(std::io::Cursor::new(data))).unwrap().read_to_end(&mut out).map(|_| out)
+    };
     for (name, want) in
         [("bzip2", "bzip2 compression is not supported"), ("xz", "xz compression is not supported")]
     {
-        for data in [&tar[..], b""] {
-            let error = unpack(program(name, &["-c"], data)).unwrap_err().to_string();
+        for data in [&tar[..], b"", &sample(300_000)] {
+            let packed = program(name, &["-c"], data);
+            let error = unpack(packed.clone()).unwrap_err().to_string();
             assert!(error.contains(want), "{name}: {error}");
+            assert!(archive(packed.clone()).unwrap() == data, "{name}");
+            let twice = [&packed[..], &packed].concat();
+            assert!(archive(twice).unwrap() == data.repeat(2), "{name}: streams in a row");
+            assert!(archive(packed[..packed.len() - 1].to_vec()).is_err(), "{name}: cut short");
         }
     }
     for plain in [&tar[..], b"", b"\x1f", b"BZ"] {
         assert_eq!(unpack(plain.to_vec()).unwrap(), (Compression::None, plain.to_vec()));
+        assert_eq!(archive(plain.to_vec()).unwrap(), plain);
     }
+    // A dictionary beyond the bound is refused before its memory is asked for.
+    let greedy = program("xz", &["-c", "--lzma2=dict=1GiB"], b"x");
+    assert!(archive(greedy).is_err());
 }

@@ -1,0 +1,99 @@
+//! The words of a COPY or ADD: expanded, made absolute, and told in the history.
+
+use super::super::StepError;
+use super::super::executor::Executor;
+use super::super::stage::Stage;
+use crate::dockerfile::{Copy, Heredoc, Source};
+
+impl Executor<'_> {
+    /// The instruction with its variables replaced.
+    pub(super) fn expanded(&self, stage: &Stage, copy: &Copy) -> Result<Copy, StepError> {
+        let escape = self.dockerfile.escape;
+        let expand = |word: &str| stage.scope.expand(word, escape, &stage.image.config).map_err(blame(word));
+        let option = |word: &Option<String>| word.as_deref().map(expand).transpose();
+        let sources = copy.sources.iter().map(|source| match source {
+            Source::Path(path) => Ok(Source::Path(expand(path)?)),
+            Source::Heredoc(heredoc) if heredoc.expand => {
+                let body = stage.scope.expand_heredoc(&heredoc.body, &stage.image.config)?;
+                Ok(Source::Heredoc(Heredoc { body, ..heredoc.clone() }))
+            }
+            Source::Heredoc(heredoc) => Ok(Source::Heredoc(heredoc.clone())),
+        });
+        Ok(Copy {
+            sources: sources.collect::<Result<_, StepError>>()?,
+            dest: expand(&copy.dest)?,
+            from: option(&copy.from)?,
+            chown: option(&copy.chown)?,
+            chmod: option(&copy.chmod)?,
+            exclude: copy.exclude.iter().map(|word| expand(word)).collect::<Result<_, _>>()?,
+            checksum: option(&copy.checksum)?,
+            ..copy.clone()
+        })
+    }
+}
+
+/// Says that `word`, as it is written, is to blame.
+pub(super) fn blame(word: &str) -> impl FnOnce(StepError) -> StepError {
+    move |source| match source {
+        StepError::Word { .. } => source,
+        source => StepError::Word { word: word.to_owned(), source: Box::new(source) },
+    }
+}
+
+/// `path` as seen from `directory`, clean but for a trailing slash, which is kept.
+pub(super) fn absolute(directory: &str, path: &str) -> String {
+    let joined = if path.starts_with('/') { path.to_owned() } else { format!("/{directory}/{path}") };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in joined.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let is_directory = path.ends_with('/') || path.ends_with("/.") || matches!(path, "." | "..");
+    let slash = if is_directory && !parts.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", parts.join("/"))
+}
+
+/// The history entry: the instruction after expansion.
+pub(super) fn history(verb: &str, copy: &Copy) -> String {
+    let mut words = vec![verb.to_owned()];
+    let values =
+        [("from", &copy.from), ("chown", &copy.chown), ("chmod", &copy.chmod), ("checksum", &copy.checksum)];
+    words.extend(values.iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+    words.extend([("link", copy.link), ("parents", copy.parents)].iter().filter_map(flag));
+    let switches = [("keep-git-dir", copy.keep_git_dir), ("unpack", copy.unpack)];
+    words.extend(switches.iter().filter_map(|(name, value)| Some(format!("--{name}={}", (*value)?))));
+    words.extend(copy.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
+    words.extend(copy.sources.iter().map(|source| match source {
+        Source::Path(path) => path.clone(),
+        Source::Heredoc(heredoc) => format!("<<{}", heredoc.name),
+    }));
+    words.push(copy.dest.clone());
+    words.join(" ")
+}
+
+fn flag((name, given): &(&str, bool)) -> Option<String> {
+    given.then(|| format!("--{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined_to_the_working_directory() {
+        for (directory, path, want) in [
+            ("", "a", "/a"),
+            ("/w", "a/", "/w/a/"),
+            ("/w", ".", "/w/"),
+            ("/w", "../x", "/x"),
+            ("/w", "/x/../y", "/y"),
+            ("/w", "../../..", "/"),
+            ("/", "./", "/"),
+        ] {
+            assert_eq!(absolute(directory, path), want, "{path:?} from {directory:?}");
+        }
+    }
+}
