@@ -36,6 +36,9 @@ pub enum Error {
     /// The store cannot take the result, or is damaged.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// There is no thread to build a stage.
+    #[error("start a thread for a stage (a smaller --jobs needs fewer): {0}")]
+    Thread(std::io::Error),
     /// Leftovers of an earlier build cannot be removed.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
@@ -182,9 +185,9 @@ pub enum StepError {
     /// A malformed name or platform.
     #[error(transparent)]
     Oci(#[from] crate::oci::Error),
-    /// Another stage, needed here, cannot be built. The build ends with that stage's own error.
-    #[error(transparent)]
-    Stage(Box<Error>),
+    /// The build has failed elsewhere, and ends with the error of that place.
+    #[error("the build has failed elsewhere")]
+    Stopped,
 }
 
 fn glob(pattern: &str) -> &'static str {

@@ -1,48 +1,48 @@
-//! The way of a build: stages in order, steps in order, then the names.
+//! The way of a build: stages as the graph lets them, their steps in order, then the names.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use super::context::Context;
+use super::graph::{Claim, Graph, Stopped};
 use super::plan;
 use super::scope::Global;
+use super::shared::SharedSandbox;
 use super::stage::Stage;
 use super::{Error, Options, Place, StepError};
 use crate::dockerfile::{self, Dockerfile, Instruction, Span};
 use crate::oci::{Manifest, Platform, Reference, media_type};
-use crate::progress::{Event, Sink};
+use crate::progress::{Event, Sink, StagePlace};
 use crate::registry::Client;
-use crate::runtime::{Cancel, Owners, Sandbox};
-use crate::store::{Image, Live, Store};
+use crate::runtime::{Cancel, Owners};
+use crate::store::{Image, Store};
 use crate::transfer;
+
+/// An image, once it was looked for: who comes meanwhile waits.
+type Wanted = Mutex<Option<Image>>;
 
 /// One build: what it was asked for, and what it has so far.
 pub(super) struct Executor<'a> {
     pub store: &'a Store,
     pub client: &'a Client,
     pub options: &'a Options,
-    pub cancel: &'a Cancel,
+    /// Whoever cancels the build, or a stage of it that failed.
+    pub cancel: Cancel,
     pub sink: &'a dyn Sink,
-    pub dockerfile: Rc<Dockerfile>,
+    pub dockerfile: Dockerfile,
     pub global: Global,
-    pub context: Rc<Context>,
-    /// Started by the first RUN that misses, kept for all that follow.
-    sandbox: Option<Sandbox>,
-    /// What it keeps from step to step. It goes after the sandbox, which empties it.
-    shelf: Option<Live>,
-    /// Whose the files of a RUN can be, once that was asked.
-    owners: Option<Owners>,
-    /// What was last told of that.
-    told: Option<Owners>,
-    /// Finished stages, by index.
-    stages: BTreeMap<usize, Rc<Stage>>,
-    /// Images that COPY --from named, by their text.
-    images: BTreeMap<String, Rc<Stage>>,
+    pub context: Context,
+    pub sandbox: SharedSandbox<'a>,
+    /// Whether it was told that files of a RUN are root's alone.
+    told_owners: AtomicBool,
+    graph: Graph,
+    /// Images that FROM and COPY --from named, by their text and platform.
+    images: Mutex<BTreeMap<(String, String), Arc<Wanted>>>,
     target: usize,
-    reachable: Vec<usize>,
-    /// The stage being built: only those before it may be named.
-    current: usize,
+    /// Whether stages are built side by side, so that what they say has to tell them apart.
+    is_parallel: bool,
 }
 
 impl<'a> Executor<'a> {
@@ -51,7 +51,7 @@ impl<'a> Executor<'a> {
         store: &'a Store,
         client: &'a Client,
         options: &'a Options,
-        cancel: &'a Cancel,
+        cancel: &Cancel,
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
         let dockerfile = dockerfile::parse(&options.dockerfile).map_err(|diagnostics| Error::Dockerfile {
@@ -66,43 +66,32 @@ impl<'a> Executor<'a> {
                 plan::find(&dockerfile, name, last + 1).ok_or_else(|| Error::NoTarget(name.clone()))?
             }
         };
-        let stage_name = options.target.as_deref().unwrap_or("default");
-        let global = Global::new(dockerfile.escape, &options.build_args, &options.platform, stage_name);
+        let global = global(&dockerfile, options)?;
         let context = Context::open(&options.context, options.ignore.as_deref())?;
-        let mut executor = Self {
+        // A name that does not expand is no stage's; its own FROM says what is wrong with it.
+        let expand = |word: &str| global.expand(word).unwrap_or_default();
+        let reachable = plan::reachable(&dockerfile, target, &expand);
+        for &index in reachable.keys() {
+            supported(&dockerfile.stages[index], options)?;
+        }
+        let is_parallel = options.jobs.get() > 1 && branches(&reachable);
+        let cancel = cancel.child();
+        Ok(Self {
             store,
             client,
             options,
+            sandbox: SharedSandbox::new(store, &options.sandbox, options.rootfs, cancel.clone()),
             cancel,
             sink,
-            dockerfile: Rc::new(dockerfile),
+            dockerfile,
             global,
-            context: Rc::new(context),
-            sandbox: None,
-            shelf: None,
-            owners: None,
-            told: None,
-            stages: BTreeMap::new(),
-            images: BTreeMap::new(),
+            context,
+            told_owners: AtomicBool::new(false),
+            graph: Graph::new(reachable, options.jobs),
+            images: Mutex::default(),
             target,
-            reachable: Vec::new(),
-            current: 0,
-        };
-        executor.plan()?;
-        Ok(executor)
-    }
-
-    /// Gives the global ARGs their values, finds the stages to build, and refuses what cannot be done.
-    fn plan(&mut self) -> Result<(), Error> {
-        let dockerfile = Rc::clone(&self.dockerfile);
-        for step in &dockerfile.global_args {
-            let Instruction::Arg(args) = &step.instruction else { continue };
-            self.global.declare(args).map_err(|source| self.at(step.span, &step.text, source))?;
-        }
-        // A name that does not expand is no stage's; its own FROM says what is wrong with it.
-        let base = |word: &str| self.global.expand(word).unwrap_or_default();
-        self.reachable = plan::reachable(&dockerfile, self.target, &base);
-        self.reachable.iter().try_for_each(|&index| self.check_support(index))
+            is_parallel,
+        })
     }
 
     /// Tells what the Dockerfile says in vain.
@@ -118,56 +107,58 @@ impl<'a> Executor<'a> {
     }
 
     /// Builds the reachable stages and names the target's image.
-    pub(super) fn build(mut self) -> Result<Image, Error> {
+    pub(super) fn build(self) -> Result<Image, Error> {
         self.warn();
-        self.sweep()?;
-        for index in std::mem::take(&mut self.reachable) {
-            self.stage(index)?;
+        for path in self.sandbox.sweep()? {
+            let text = format!("{}: a killed build left it, and it stays", path.display());
+            self.sink.event(Event::Warning(text));
         }
-        let unconsumed = self.global.unconsumed().join(" ");
+        let executor = &self;
+        thread::scope(|scope| {
+            while let Some((index, turn)) = executor.graph.next() {
+                let work = move || {
+                    let _turn = turn;
+                    // whatever stops it is known to the graph
+                    drop(executor.stage(index));
+                };
+                let name = format!("stage {}", index + 1);
+                if let Err(source) = thread::Builder::new().name(name).spawn_scoped(scope, work) {
+                    executor.graph.fail(Error::Thread(source));
+                }
+            }
+        });
+        let Self { graph, target, sandbox, global, .. } = self;
+        let built = graph.finish(target)?;
+        let unconsumed = global.unconsumed().join(" ");
         if !unconsumed.is_empty() {
             let text = format!("one or more build args were not consumed: [{unconsumed}]");
             self.sink.event(Event::Warning(text));
         }
-        let built = self.stage(self.target)?;
-        if let Some(sandbox) = self.sandbox.take() {
-            sandbox.close()?;
-        }
-        self.shelf.take().map_or(Ok(()), Live::close)?;
-        self.commit(&built)
+        sandbox.close()?;
+        commit(&built, self.store, &self.options.tags, self.sink)
     }
 
-    /// Config and layers become a manifest, the manifest gets its names.
-    fn commit(&self, stage: &Stage) -> Result<Image, Error> {
-        let config = stage.image.to_bytes();
-        self.store.put_blob(&config)?;
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media_type::MANIFEST.to_owned()),
-            config: crate::oci::Descriptor::of(media_type::CONFIG, &config),
-            layers: stage.layers.clone(),
-            annotations: BTreeMap::new(),
-            extra: BTreeMap::new(),
+    /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
+    /// there or elsewhere; the graph knows of what.
+    fn stage(&self, index: usize) -> Result<Arc<Stage>, Stopped> {
+        let building = match self.graph.claim(index)? {
+            Claim::Built(stage) => return Ok(stage),
+            Claim::Ours(building) => building,
         };
-        let image = self.store.put_manifest(media_type::MANIFEST, &manifest.to_bytes())?;
-        for tag in &self.options.tags {
-            let name = tag.local();
-            self.store.tag(&image, &name)?;
-            self.sink.event(Event::Tagged { name: name.to_string() });
+        match self.build_stage(index) {
+            Ok(stage) => Ok(building.done(stage)),
+            Err(error) => {
+                self.graph.fail(error);
+                self.cancel.cancel();
+                Err(Stopped)
+            }
         }
-        Ok(image)
     }
 
-    /// The finished stage `index`, built now if it was not yet.
-    pub(super) fn stage(&mut self, index: usize) -> Result<Rc<Stage>, Error> {
-        if let Some(stage) = self.stages.get(&index) {
-            return Ok(Rc::clone(stage));
-        }
+    fn build_stage(&self, index: usize) -> Result<Stage, Error> {
+        let source = &self.dockerfile.stages[index];
         // A name may turn out to be a stage's only now, by an ARG or by a trigger of the base image.
-        self.check_support(index)?;
-        let dockerfile = Rc::clone(&self.dockerfile);
-        let source = &dockerfile.stages[index];
-        let outer = std::mem::replace(&mut self.current, index);
+        supported(source, self.options)?;
         self.announce(index, 1, &source.text);
         let mut stage = self.base(index).map_err(|why| self.at(source.from.span, &source.text, why))?;
         self.triggers(&mut stage, source.from.span)?;
@@ -175,16 +166,12 @@ impl<'a> Executor<'a> {
             self.announce(index, number + 2, &step.text);
             self.step(&mut stage, step).map_err(|why| self.at(step.span, &step.text, why))?;
         }
-        self.current = outer;
-        let stage = Rc::new(stage);
-        self.stages.insert(index, Rc::clone(&stage));
         Ok(stage)
     }
 
     /// What FROM names: an earlier stage, nothing, or an image.
-    fn base(&mut self, index: usize) -> Result<Stage, StepError> {
-        let dockerfile = Rc::clone(&self.dockerfile);
-        let from = &dockerfile.stages[index].from.value;
+    fn base(&self, index: usize) -> Result<Stage, StepError> {
+        let from = &self.dockerfile.stages[index].from.value;
         let name = self.global.expand(&from.image)?;
         if name.trim().is_empty() {
             return Err(StepError::Invalid(format!("base name ({}) should not be blank", from.image)));
@@ -193,122 +180,69 @@ impl<'a> Executor<'a> {
             Some(word) => self.global.expand(word)?.parse()?,
             None => self.options.platform.clone(),
         };
-        if let Some(earlier) = plan::named(&dockerfile, &name, index) {
-            let base = self.stage(earlier).map_err(|error| StepError::Stage(Box::new(error)))?;
-            return Ok(Stage::on_stage(&base));
+        if let Some(earlier) = plan::named(&self.dockerfile, &name, index) {
+            return Ok(Stage::on_stage(index, &*self.stage(earlier)?));
         }
         if name == "scratch" {
-            return Ok(Stage::scratch(&platform));
+            return Ok(Stage::scratch(index, &platform));
         }
-        Ok(Stage::on_image(&self.image(&name, &platform)?))
+        Ok(Stage::on_image(index, &self.image(&name, &platform)?))
     }
 
-    /// The root that COPY --from names: an earlier stage by name or index, or an image.
-    pub(super) fn source(&mut self, name: &str) -> Result<Rc<Stage>, StepError> {
-        let dockerfile = Rc::clone(&self.dockerfile);
-        if let Some(earlier) = plan::find(&dockerfile, name, self.current) {
-            return self.stage(earlier).map_err(|error| StepError::Stage(Box::new(error)));
+    /// The root that COPY --from of `stage` names: an earlier stage by name or index, or an image.
+    pub(super) fn source(&self, stage: &Stage, name: &str) -> Result<Arc<Stage>, StepError> {
+        if let Some(earlier) = plan::find(&self.dockerfile, name, stage.index) {
+            return Ok(self.stage(earlier)?);
         }
-        if plan::find(&dockerfile, name, dockerfile.stages.len()).is_some() {
+        if plan::find(&self.dockerfile, name, self.dockerfile.stages.len()).is_some() {
             return Err(StepError::Invalid(format!(
                 "cannot copy from stage {name:?}, it needs to be defined before the current stage"
             )));
         }
-        if let Some(image) = self.images.get(name) {
-            return Ok(Rc::clone(image));
-        }
-        let image = self.image(name, &self.options.platform)?;
-        let source = Rc::new(Stage::on_image(&image));
-        self.images.insert(name.to_owned(), Rc::clone(&source));
-        Ok(source)
+        Ok(Arc::new(Stage::on_image(stage.index, &self.image(name, &self.options.platform)?)))
     }
 
+    /// The image called `name`, looked for once in a build.
     fn image(&self, name: &str, platform: &Platform) -> Result<Image, StepError> {
+        let key = (name.to_owned(), platform.to_string());
+        let slot = Arc::clone(lock(&self.images).entry(key).or_default());
+        let mut slot = lock(&slot);
+        if let Some(image) = &*slot {
+            return Ok(image.clone());
+        }
         let reference: Reference = name.parse()?;
         let policy = self.options.pull;
         let image = transfer::obtain(self.store, self.client, &reference, platform, policy, self.sink);
-        Ok(image.map_err(Box::new)?)
+        Ok(slot.insert(image.map_err(Box::new)?).clone())
     }
 
     /// Runs the ONBUILD triggers that the base left, and forgets them.
-    fn triggers(&mut self, stage: &mut Stage, from: Span) -> Result<(), Error> {
+    fn triggers(&self, stage: &mut Stage, from: Span) -> Result<(), Error> {
         for trigger in std::mem::take(&mut stage.image.config.on_build) {
             // The bodies of its heredocs follow the first line.
             let text = format!("ONBUILD {}", trigger.lines().next().unwrap_or_default());
-            self.sink.event(Event::Step { stage: None, index: 0, total: 0, text: text.clone() });
+            let label = self.label(stage.index);
+            self.sink.event(Event::Step { stage: label, index: 0, total: 0, text: text.clone() });
             self.trigger(stage, &trigger).map_err(|why| self.at(from, &text, why))?;
         }
         Ok(())
     }
 
-    fn trigger(&mut self, stage: &mut Stage, trigger: &str) -> Result<(), StepError> {
+    fn trigger(&self, stage: &mut Stage, trigger: &str) -> Result<(), StepError> {
         let step = dockerfile::parse_onbuild(trigger, self.dockerfile.escape).map_err(StepError::Trigger)?;
         plan::supported(&step)?;
         self.step(stage, &step)
     }
 
-    /// The sandbox of this build.
-    pub(super) fn sandbox(&mut self) -> Result<&Sandbox, StepError> {
-        if self.sandbox.is_none() {
-            let started = Sandbox::start(&self.options.sandbox, self.cancel.clone());
-            self.sandbox = Some(started.map_err(StepError::Runtime)?);
-        }
-        Ok(self.sandbox.as_ref().expect("it was just started"))
-    }
-
-    /// Whose the files of a RUN can be.
-    pub(super) fn owners(&mut self) -> Result<Owners, StepError> {
-        if let Some(owners) = self.owners {
-            return Ok(owners);
-        }
-        let live = self.store.lease_live()?;
-        let rootfs = self.options.rootfs;
-        let owners = self.sandbox()?.owners(rootfs, live.path()).map_err(StepError::Runtime)?;
-        live.close()?;
-        Ok(*self.owners.insert(owners))
-    }
-
     /// Warns, once, if RUN could not have the owners that the image and the Dockerfile may ask for: a command that does
     /// not check would never tell.
-    pub(super) fn tell_owners(&mut self) {
-        if self.owners == Some(Owners::Root) && self.told.replace(Owners::Root).is_none() {
+    pub(super) fn tell_owners(&self) {
+        let is_root_alone = self.sandbox.known_owners() == Some(Owners::Root);
+        if is_root_alone && !self.told_owners.swap(true, Ordering::Relaxed) {
             let text = "one id is mapped, and the plain driver keeps no other: to RUN every file is root's, and chown to \
                 anybody else fails; take --rootfs fuse, or map a range of ids (rbuild doctor tells how)";
             self.sink.event(Event::Warning(text.to_owned()));
         }
-    }
-
-    /// The directory for what the sandbox keeps.
-    pub(super) fn shelf(&mut self) -> Result<PathBuf, StepError> {
-        if self.shelf.is_none() {
-            self.shelf = Some(self.store.lease_live()?);
-        }
-        Ok(self.shelf.as_ref().expect("it was just leased").path().to_owned())
-    }
-
-    /// Removes what a killed build left in `live/`. Files of mapped ids need a sandbox; others do not.
-    fn sweep(&mut self) -> Result<(), Error> {
-        let left = self.store.abandoned()?;
-        if left.is_empty() {
-            return Ok(());
-        }
-        let sandbox = Sandbox::start(&self.options.sandbox, self.cancel.clone())?;
-        sandbox.sweep(&left)?;
-        self.sandbox = Some(sandbox);
-        // The sandbox emptied them; the store takes the rest away, and their leases.
-        for path in self.store.abandoned()? {
-            self.sink
-                .event(Event::Warning(format!("{}: a killed build left it, and it stays", path.display())));
-        }
-        Ok(())
-    }
-
-    /// Refuses, by name, what a stage asks for and this version does not carry out.
-    fn check_support(&self, stage: usize) -> Result<(), Error> {
-        for step in &self.dockerfile.stages[stage].steps {
-            plan::supported(step).map_err(|why| self.at(step.span, &step.text, why))?;
-        }
-        Ok(())
     }
 
     fn announce(&self, stage: usize, index: usize, text: &str) {
@@ -318,16 +252,71 @@ impl<'a> Executor<'a> {
         self.sink.event(Event::Step { stage, index, total, text: text.to_owned() });
     }
 
-    fn at(&self, span: Span, text: &str, source: StepError) -> Error {
-        // The instruction to blame is the one in that stage, not the one that needs it.
-        if let StepError::Stage(inner) = source {
-            return *inner;
-        }
-        let (span, source) = match source {
-            StepError::Word { word, source } => (span.narrowed(&self.options.dockerfile, &word), source),
-            source => (span, Box::new(source)),
-        };
-        let place = Place { file: self.options.dockerfile_name.clone(), span, text: text.to_owned() };
-        Error::Step { place: Box::new(place), source }
+    /// What tells the news of stage `index` from those of others.
+    pub(super) fn label(&self, index: usize) -> Option<StagePlace> {
+        self.is_parallel.then_some((index + 1, self.dockerfile.stages.len()))
     }
+
+    fn at(&self, span: Span, text: &str, source: StepError) -> Error {
+        at(self.options, span, text, source)
+    }
+}
+
+/// Whether not all stages stand upon each other, so that two can be built at a time.
+fn branches(stages: &BTreeMap<usize, Option<usize>>) -> bool {
+    let bases: BTreeSet<_> = stages.values().collect();
+    bases.len() < stages.len()
+}
+
+/// The global ARGs with their values.
+fn global(dockerfile: &Dockerfile, options: &Options) -> Result<Global, Error> {
+    let stage_name = options.target.as_deref().unwrap_or("default");
+    let mut global = Global::new(dockerfile.escape, &options.build_args, &options.platform, stage_name);
+    for step in &dockerfile.global_args {
+        let Instruction::Arg(args) = &step.instruction else { continue };
+        global.declare(args).map_err(|source| at(options, step.span, &step.text, source))?;
+    }
+    Ok(global)
+}
+
+/// Refuses, by name, what a stage asks for and this version does not carry out.
+fn supported(stage: &dockerfile::Stage, options: &Options) -> Result<(), Error> {
+    for step in &stage.steps {
+        plan::supported(step).map_err(|why| at(options, step.span, &step.text, why))?;
+    }
+    Ok(())
+}
+
+/// Config and layers become a manifest, the manifest gets its names.
+fn commit(stage: &Stage, store: &Store, tags: &[Reference], sink: &dyn Sink) -> Result<Image, Error> {
+    let config = stage.image.to_bytes();
+    store.put_blob(&config)?;
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(media_type::MANIFEST.to_owned()),
+        config: crate::oci::Descriptor::of(media_type::CONFIG, &config),
+        layers: stage.layers.clone(),
+        annotations: BTreeMap::new(),
+        extra: BTreeMap::new(),
+    };
+    let image = store.put_manifest(media_type::MANIFEST, &manifest.to_bytes())?;
+    for tag in tags {
+        let name = tag.local();
+        store.tag(&image, &name)?;
+        sink.event(Event::Tagged { name: name.to_string() });
+    }
+    Ok(image)
+}
+
+fn at(options: &Options, span: Span, text: &str, source: StepError) -> Error {
+    let (span, source) = match source {
+        StepError::Word { word, source } => (span.narrowed(&options.dockerfile, &word), source),
+        source => (span, Box::new(source)),
+    };
+    let place = Place { file: options.dockerfile_name.clone(), span, text: text.to_owned() };
+    Error::Step { place: Box::new(place), source }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,10 +17,9 @@ const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 impl Executor<'_> {
     /// Carries out an instruction that makes no layer.
-    pub(super) fn metadata(&mut self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
+    pub(super) fn metadata(&self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
         let before = stage.image.config.clone();
-        let mut change =
-            Change { escape: self.dockerfile.escape, global: &mut self.global, stage: &mut *stage };
+        let mut change = Change { escape: self.dockerfile.escape, global: &self.global, stage: &mut *stage };
         let created_by = change.make(step)?;
         let identity = Identity { before, created_by, settings: Vec::new() };
         let key = self.key(stage, &identity, None);
@@ -32,7 +31,7 @@ impl Executor<'_> {
 /// instruction after expansion, or as it was written where nothing in it is expanded.
 struct Change<'a> {
     escape: char,
-    global: &'a mut Global,
+    global: &'a Global,
     stage: &'a mut Stage,
 }
 

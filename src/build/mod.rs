@@ -3,6 +3,7 @@
 //! ```text
 //! parse     text → stages and steps, all diagnostics at once            dockerfile
 //! plan      target + arguments → the stages to build, each with its base  plan
+//! graph     which stages are built now, side by side                      graph
 //! step      one instruction → a cache key → a record, or the work itself  step
 //!             COPY, ADD, WORKDIR  → a layer straight from its input         copy
 //!             RUN                 → a job for the sandbox → a frozen layer  run
@@ -21,16 +22,19 @@ mod context;
 mod copy;
 mod error;
 mod executor;
+mod graph;
 mod key;
 mod metadata;
 mod plan;
 mod run;
 mod scope;
+mod shared;
 mod stage;
 mod step;
 mod user;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::oci::{Platform, Reference};
@@ -73,6 +77,8 @@ pub struct Options {
     pub further_groups: Vec<String>,
     /// The root file system driver of RUN.
     pub rootfs: RootfsChoice,
+    /// How many stages are built at a time, at most.
+    pub jobs: NonZeroUsize,
     /// How the sandbox is started.
     pub sandbox: crate::runtime::Options,
 }
@@ -88,8 +94,8 @@ pub enum Cache {
 
 /// Builds the target of `options.dockerfile` and names it.
 ///
-/// `client` fetches base images that the store does not have. Cancelling stops the running step and
-/// returns [`StepError::Cancelled`] with its place. A failed build leaves the names of the store as they were; the steps
+/// `client` fetches base images that the store does not have. Cancelling stops the running steps and
+/// returns [`StepError::Cancelled`] with the place of one; the first stage that fails stops the others. A failed build leaves the names of the store as they were; the steps
 /// that succeeded stay as cache records.
 pub fn build(
     store: &Store,

@@ -4,6 +4,8 @@
 //! same name. Only what the target reaches is built. Whatever this version cannot carry out is refused
 //! here, by name, before the first step runs.
 
+use std::collections::BTreeMap;
+
 use super::StepError;
 use crate::dockerfile::{Copy, Dockerfile, Instruction, Run, Source, Step};
 
@@ -20,14 +22,15 @@ pub(super) fn named(dockerfile: &Dockerfile, name: &str, before: usize) -> Optio
         .rposition(|stage| stage.from.value.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
 }
 
-/// The stages that `target` reaches, itself included, in the order of the file. `expand` is what FROM sees.
+/// The stages that `target` reaches, itself included, each with the stage that it stands on. `expand` is what FROM sees.
 ///
 /// A COPY --from with a variable is not known yet: its stage is built when its name is.
 pub(super) fn reachable(
     dockerfile: &Dockerfile,
     target: usize,
     expand: &dyn Fn(&str) -> String,
-) -> Vec<usize> {
+) -> BTreeMap<usize, Option<usize>> {
+    let mut reached = BTreeMap::new();
     let mut needed = vec![false; target + 1];
     needed[target] = true;
     // Stages only refer to earlier ones, so one pass from the end sees every need.
@@ -41,8 +44,9 @@ pub(super) fn reachable(
         for earlier in base.into_iter().chain(sources.filter_map(|name| find(dockerfile, name, index))) {
             needed[earlier] = true;
         }
+        reached.insert(index, base);
     }
-    (0..=target).filter(|&index| needed[index]).collect()
+    reached
 }
 
 fn source_stage(step: &Step) -> Option<&str> {

@@ -28,7 +28,7 @@ struct Program {
 }
 
 impl Executor<'_> {
-    pub(super) fn run(&mut self, stage: &mut Stage, run: &Run) -> Result<(), StepError> {
+    pub(super) fn run(&self, stage: &mut Stage, run: &Run) -> Result<(), StepError> {
         let network = self.network(run)?;
         let program = Program::of(stage, run);
         let before = stage.image.config.clone();
@@ -51,7 +51,7 @@ impl Executor<'_> {
         let mut identity = Identity { before, created_by, settings };
         let mut key = self.key(stage, &identity, None);
         // What root alone made is for builds that can have no better; what others made is for all.
-        if !self.is_recorded(&key)? && self.owners()? == Owners::Root {
+        if !self.is_recorded(&key)? && self.sandbox.owners()? == Owners::Root {
             identity.settings.push("owners root".to_owned());
             key = self.key(stage, &identity, None);
         }
@@ -68,7 +68,7 @@ impl Executor<'_> {
 
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
     fn execute(
-        &mut self,
+        &self,
         stage: &Stage,
         program: &Program,
         network: Network,
@@ -85,19 +85,19 @@ impl Executor<'_> {
             stack: self.layer_files(stage)?,
             rootfs: self.options.rootfs,
             live: live.path().to_owned(),
-            shelf: Some(self.shelf()?),
+            shelf: Some(self.sandbox.shelf()?),
             process: self.process(stage, program)?,
             confinement,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
-        let sink = self.sink;
-        let outcome = self
-            .sandbox()?
-            .run(&job, file, &|stream, bytes| sink.event(Event::Output { stream, bytes: bytes.to_vec() }))
-            .map_err(|error| match error {
-                runtime::Error::Cancelled => StepError::Cancelled,
-                other => StepError::Runtime(other),
-            })?;
+        let label = self.label(stage.index);
+        let told = |stream, bytes: &[u8]| {
+            self.sink.event(Event::Output { stage: label, stream, bytes: bytes.to_vec() });
+        };
+        let outcome = self.sandbox.get()?.run(&job, file, &told).map_err(|error| match error {
+            runtime::Error::Cancelled => StepError::Cancelled,
+            other => StepError::Runtime(other),
+        })?;
         self.tell_owners();
         match (outcome.exit, outcome.layer) {
             (Exit::Code(0), Some(layer)) if layer.entries > 0 => {

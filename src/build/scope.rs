@@ -5,6 +5,7 @@
 //! was not declared is not seen, save in FROM, which sees the global scope.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::StepError;
 use crate::dockerfile::{Arg, expand, expand_heredoc, expand_words};
@@ -25,7 +26,7 @@ pub(super) struct Global {
     predefined: BTreeMap<&'static str, String>,
     declared: BTreeMap<String, Option<String>>,
     /// Names of `--build-arg` that some ARG asked for.
-    consumed: BTreeSet<String>,
+    consumed: Mutex<BTreeSet<String>>,
 }
 
 impl Global {
@@ -49,7 +50,7 @@ impl Global {
             predefined.insert(os_version, String::new());
         }
         let build_args = build_args.clone();
-        Self { escape, build_args, predefined, declared: BTreeMap::new(), consumed: BTreeSet::new() }
+        Self { escape, build_args, predefined, declared: BTreeMap::new(), consumed: Mutex::default() }
     }
 
     /// An ARG before the first FROM.
@@ -80,16 +81,21 @@ impl Global {
         }
     }
 
-    fn given(&mut self, name: &str) -> Option<String> {
+    fn given(&self, name: &str) -> Option<String> {
         let value = self.build_args.get(name)?.clone();
-        self.consumed.insert(name.to_owned());
+        self.consumed().insert(name.to_owned());
         Some(value)
+    }
+
+    fn consumed(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.consumed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names of `--build-arg` that nothing asked for.
     pub(super) fn unconsumed(&self) -> Vec<&str> {
+        let consumed = self.consumed();
         let idle = |name: &&str| {
-            !self.consumed.contains(*name) && !is_proxy(name) && !self.predefined.contains_key(*name)
+            !consumed.contains(*name) && !is_proxy(name) && !self.predefined.contains_key(*name)
         };
         self.build_args.keys().map(String::as_str).filter(idle).collect()
     }
@@ -105,7 +111,7 @@ impl Scope {
     /// An ARG within the stage.
     pub(super) fn declare(
         &mut self,
-        global: &mut Global,
+        global: &Global,
         config: &ContainerConfig,
         args: &[Arg],
     ) -> Result<(), StepError> {

@@ -13,6 +13,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// What a stage has become so far.
 pub(super) struct Stage {
+    /// Its place in the Dockerfile, counted from 0: only earlier stages may be named.
+    pub index: usize,
     /// Config, diff ids and history.
     pub image: ImageConfig,
     /// The layers as the manifest will name them, bottom first; as many as the config has diff ids.
@@ -26,7 +28,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// An empty root.
-    pub(super) fn scratch(platform: &Platform) -> Self {
+    pub(super) fn scratch(index: usize, platform: &Platform) -> Self {
         let mut image = ImageConfig {
             os: platform.os.clone(),
             architecture: platform.architecture.clone(),
@@ -34,28 +36,28 @@ impl Stage {
             ..ImageConfig::default()
         };
         "/".clone_into(&mut image.config.working_dir);
-        Self::with(image, Vec::new(), Scope::default())
+        Self::with(index, image, Vec::new(), Scope::default())
     }
 
     /// On an image of the store. Its ONBUILD triggers are the caller's to run.
-    pub(super) fn on_image(image: &Image) -> Self {
+    pub(super) fn on_image(index: usize, image: &Image) -> Self {
         let layers = image.manifest.layers.iter().map(|layer| Descriptor {
             media_type: oci_layer_type(&layer.media_type).to_owned(),
             ..layer.clone()
         });
-        Self::with(image.config.clone(), layers.collect(), Scope::default())
+        Self::with(index, image.config.clone(), layers.collect(), Scope::default())
     }
 
     /// On another stage: its layers, config and ARGs.
-    pub(super) fn on_stage(base: &Self) -> Self {
-        Self::with(base.image.clone(), base.layers.clone(), base.scope.clone())
+    pub(super) fn on_stage(index: usize, base: &Self) -> Self {
+        Self::with(index, base.image.clone(), base.layers.clone(), base.scope.clone())
     }
 
-    fn with(mut image: ImageConfig, layers: Vec<Descriptor>, scope: Scope) -> Self {
+    fn with(index: usize, mut image: ImageConfig, layers: Vec<Descriptor>, scope: Scope) -> Self {
         if image.config.env("PATH").is_none() {
             image.config.set_env("PATH", DEFAULT_PATH);
         }
-        Self { image, layers, scope, own_cmd: false, opened: Mutex::default() }
+        Self { index, image, layers, scope, own_cmd: false, opened: Mutex::default() }
     }
 
     /// The layers' names, bottom first.

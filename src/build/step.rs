@@ -1,5 +1,7 @@
 //! One step: look for its record, else do the work once, and remember it.
 
+use std::time::Duration;
+
 use super::executor::Executor;
 use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
@@ -7,7 +9,7 @@ use super::{Cache, StepError};
 use crate::dockerfile::{Instruction, Step};
 use crate::oci::ContainerConfig;
 use crate::progress::Event;
-use crate::store::{CacheKey, CacheRecord, Cached, LayerRecord};
+use crate::store::{CacheKey, CacheRecord, Cached, LayerRecord, Lock};
 
 /// What a step is, apart from its parent.
 pub(super) struct Identity {
@@ -21,7 +23,7 @@ pub(super) struct Identity {
 
 impl Executor<'_> {
     /// Carries out one instruction.
-    pub(super) fn step(&mut self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
+    pub(super) fn step(&self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
         if self.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
@@ -68,17 +70,32 @@ impl Executor<'_> {
     /// Ends a step whose result is known.
     pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord) {
         stage.adopt(record);
-        self.sink.event(Event::CacheHit { id: stage.id() });
+        self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id() });
+    }
+
+    /// Waits for whoever does this step now, in this build or in another.
+    fn turn(&self, key: &CacheKey) -> Result<Lock, StepError> {
+        /// How often it is looked whether the other is done.
+        const LOOK: Duration = Duration::from_millis(20);
+        loop {
+            if let Some(lock) = self.store.try_lock_step(key)? {
+                return Ok(lock);
+            }
+            if self.cancel.is_cancelled() {
+                return Err(StepError::Cancelled);
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Does the work behind `key` unless it is recorded; of several processes that want the same step, one
     /// works and the others wait for its record.
     pub(super) fn once(
-        &mut self,
+        &self,
         stage: &mut Stage,
         key: &CacheKey,
         created_by: &str,
-        work: impl FnOnce(&mut Self, &Stage) -> Result<Option<LayerRecord>, StepError>,
+        work: impl FnOnce(&Self, &Stage) -> Result<Option<LayerRecord>, StepError>,
     ) -> Result<(), StepError> {
         // Without the lock first: most steps of most builds are hits. Damage is told once, below.
         if self.options.cache == Cache::Use
@@ -87,7 +104,7 @@ impl Executor<'_> {
             self.hit(stage, record);
             return Ok(());
         }
-        let _step = self.store.lock_step(key)?;
+        let _step = self.turn(key)?;
         if let Some(record) = self.recorded(key)? {
             self.hit(stage, record);
             return Ok(());
@@ -96,7 +113,7 @@ impl Executor<'_> {
         let record = stage.record(layer, created_by);
         self.store.put_cached(key, &record)?;
         stage.adopt(record);
-        self.sink.event(Event::StepDone { id: stage.id() });
+        self.sink.event(Event::StepDone { stage: self.label(stage.index), id: stage.id() });
         Ok(())
     }
 }

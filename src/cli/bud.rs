@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -50,6 +51,9 @@ pub(super) struct Args {
     /// Write the image's id to this file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
+    /// How many stages to build at a time; 0 for all that can be [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
     /// Print the image's id and nothing else
     #[arg(short, long)]
     quiet: bool,
@@ -89,6 +93,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         platform: args.platform.unwrap_or_else(Platform::host),
         cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
         pull: args.pull,
+        jobs: jobs(args.jobs),
         further_groups: args.step.further_groups(),
         rootfs: context.global.rootfs,
         sandbox: runtime::Options {
@@ -107,6 +112,14 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         fs::write(file, image.id().to_string()).map_err(|why| unreadable("write", file, &why))?;
     }
     output::line(image.id().hex())
+}
+
+/// How many stages are built at a time.
+fn jobs(given: Option<usize>) -> NonZeroUsize {
+    match given {
+        None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        Some(jobs) => NonZeroUsize::new(jobs).unwrap_or(NonZeroUsize::MAX),
+    }
 }
 
 /// Contexts that are no directory are known, and not taken yet.

@@ -2,7 +2,7 @@
 //!
 //! `STEP` lines and what RUN prints go to stdout as buildah's do. Transfers and warnings are talk: stderr,
 //! as bars where it is a terminal, as lines where it is not. A command may leave its last line open; our own
-//! lines start on a fresh one.
+//! lines start on a fresh one. What stages that are built side by side print comes line by line, each with its stage.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _, Write};
@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::oci::Digest;
-use crate::progress::{Event, Sink, Stream};
+use crate::progress::{Event, Sink, StagePlace, Stream};
 
 /// A sink that prints.
 pub(super) struct Report {
@@ -20,7 +20,12 @@ pub(super) struct Report {
     bars: Option<MultiProgress>,
     moving: Mutex<HashMap<Digest, ProgressBar>>,
     open: Mutex<OpenLines>,
+    /// The lines that stages built side by side have begun.
+    begun: Mutex<HashMap<(StagePlace, Stream), Vec<u8>>>,
 }
+
+/// The longest line that is waited for, in bytes.
+const LONGEST: usize = 16 << 10;
 
 /// Whether what was printed last ended within a line.
 #[derive(Default)]
@@ -48,7 +53,7 @@ impl Report {
         // A terminal that cannot move its cursor gets lines.
         let bars = bars.filter(|bars| !bars.is_hidden());
         let open = OpenLines { shared: terminal && io::stdout().is_terminal(), ..OpenLines::default() };
-        Self { quiet, bars, moving: Mutex::default(), open: Mutex::new(open) }
+        Self { quiet, bars, moving: Mutex::default(), open: Mutex::new(open), begun: Mutex::default() }
     }
 
     /// Takes the bars away and ends what a command left open.
@@ -57,8 +62,40 @@ impl Report {
             // A terminal that went away takes its bars along.
             drop(bars.clear());
         }
+        let begun = std::mem::take(&mut *lock(&self.begun));
+        for ((stage, stream), line) in begun.into_iter().filter(|(_, line)| !line.is_empty()) {
+            self.line(stream, &labelled(Some(stage), &String::from_utf8_lossy(&line)));
+        }
         self.fresh_line(Stream::Stdout);
         self.fresh_line(Stream::Stderr);
+    }
+
+    /// Prints what a command wrote: as it is, or the lines that are whole with their stage before each.
+    fn output(&self, stage: Option<StagePlace>, stream: Stream, bytes: &[u8]) {
+        let Some(stage) = stage else { return self.pass_on(stream, bytes) };
+        let mut all = lock(&self.begun);
+        let begun = all.entry((stage, stream)).or_default();
+        begun.extend_from_slice(bytes);
+        let whole = begun.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole = if begun.len() - whole > LONGEST { begun.len() } else { whole };
+        let label = labelled(Some(stage), "").into_bytes();
+        let mut text = Vec::new();
+        for line in begun[..whole].split_inclusive(|&byte| byte == b'\n') {
+            text.extend_from_slice(&label);
+            text.extend_from_slice(line);
+        }
+        begun.drain(..whole);
+        self.pass_on(stream, &text);
+    }
+
+    /// Ends the lines that a stage has begun.
+    fn end_lines(&self, stage: Option<StagePlace>) {
+        let Some(stage) = stage else { return };
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if lock(&self.begun).get(&(stage, stream)).is_some_and(|line| !line.is_empty()) {
+                self.output(Some(stage), stream, b"\n");
+            }
+        }
     }
 
     /// Prints what a command wrote, as it is.
@@ -103,11 +140,23 @@ impl Report {
     }
 
     fn moving(&self) -> MutexGuard<'_, HashMap<Digest, ProgressBar>> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.moving)
     }
 
     fn open(&self) -> MutexGuard<'_, OpenLines> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A line with its stage before it.
+fn labelled(stage: Option<StagePlace>, line: &str) -> String {
+    match stage {
+        Some((stage, stages)) => format!("[{stage}/{stages}] {line}"),
+        None => line.to_owned(),
     }
 }
 
@@ -120,16 +169,22 @@ impl Sink for Report {
     fn event(&self, event: Event) {
         match event {
             Event::Warning(text) => self.line(Stream::Stderr, &format!("[Warning] {text}")),
-            Event::Output { stream: Stream::Stderr, bytes } => self.pass_on(Stream::Stderr, &bytes),
-            _ if self.quiet => {}
-            Event::Output { stream, bytes } => self.pass_on(stream, &bytes),
-            Event::Step { stage, index, total, text } => {
-                let stage = stage.map(|(stage, stages)| format!("[{stage}/{stages}] ")).unwrap_or_default();
-                let place = if total > 0 { format!("STEP {index}/{total}: ") } else { "STEP: ".to_owned() };
-                self.line(Stream::Stdout, &format!("{stage}{place}{text}"));
+            Event::Output { stage, stream: Stream::Stderr, bytes } => {
+                self.output(stage, Stream::Stderr, &bytes);
             }
-            Event::CacheHit { id } => self.line(Stream::Stdout, &format!("--> Using cache {}", id.hex())),
-            Event::StepDone { id } => self.line(Stream::Stdout, &format!("--> {}", id.short())),
+            _ if self.quiet => {}
+            Event::Output { stage, stream, bytes } => self.output(stage, stream, &bytes),
+            Event::Step { stage, index, total, text } => {
+                let place = if total > 0 { format!("STEP {index}/{total}: ") } else { "STEP: ".to_owned() };
+                self.line(Stream::Stdout, &labelled(stage, &format!("{place}{text}")));
+            }
+            Event::CacheHit { stage, id } => {
+                self.line(Stream::Stdout, &labelled(stage, &format!("--> Using cache {}", id.hex())));
+            }
+            Event::StepDone { stage, id } => {
+                self.end_lines(stage);
+                self.line(Stream::Stdout, &labelled(stage, &format!("--> {}", id.short())));
+            }
             Event::Tagged { name } => self.line(Stream::Stdout, &format!("Successfully tagged {name}")),
             Event::TransferStarted { blob, verb, size } => self.started(blob, verb, size),
             Event::TransferAdvanced { blob, bytes } => {

@@ -9,8 +9,8 @@ use crate::oci::Digest;
 pub enum Event {
     /// An instruction starts.
     Step {
-        /// The stage's place and the number of stages, if there are several. Counted from 1.
-        stage: Option<(usize, usize)>,
+        /// Its stage, if there are several.
+        stage: Option<StagePlace>,
         /// The instruction's place in its stage, counted from 1.
         index: usize,
         /// The number of instructions in its stage.
@@ -20,16 +20,22 @@ pub enum Event {
     },
     /// The step's result came from the cache.
     CacheHit {
+        /// Its stage, if several are built side by side.
+        stage: Option<StagePlace>,
         /// What the step's image would be called.
         id: Digest,
     },
     /// The step ended.
     StepDone {
+        /// Its stage, if several are built side by side.
+        stage: Option<StagePlace>,
         /// The digest of the step's config.
         id: Digest,
     },
     /// A running command wrote something.
     Output {
+        /// Its stage, if several are built side by side.
+        stage: Option<StagePlace>,
         /// Where to.
         stream: Stream,
         /// What.
@@ -65,8 +71,11 @@ pub enum Event {
     Warning(String),
 }
 
+/// The place of a stage in the Dockerfile, counted from 1, and the number of stages.
+pub type StagePlace = (usize, usize);
+
 /// One of a command's two outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Standard output.
     Stdout,

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::event::EventfdFlags;
 
@@ -17,6 +17,7 @@ pub struct Cancel {
 #[derive(Default)]
 struct State {
     cancelled: AtomicBool,
+    children: Mutex<Vec<Weak<State>>>,
     waiting: Mutex<Vec<Weak<OwnedFd>>>,
 }
 
@@ -27,10 +28,29 @@ impl Cancel {
     /// Stops what runs now, and everything that is yet to start.
     pub fn cancel(&self) {
         self.state.cancelled.store(true, Ordering::SeqCst);
-        for wake in self.waiting().iter().filter_map(Weak::upgrade) {
+        for wake in lock(&self.state.waiting).iter().filter_map(Weak::upgrade) {
             // cannot fail: the descriptor is open, and its counter would overflow only after 2^64 calls
             rustix::io::write(&*wake, &1_u64.to_ne_bytes()).expect("an eventfd takes a one");
         }
+        let children: Vec<_> = lock(&self.state.children).iter().filter_map(Weak::upgrade).collect();
+        for state in children {
+            Self { state }.cancel();
+        }
+    }
+
+    /// A part of what this stops: cancelled with it, and by itself alone too.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let child = Self::default();
+        let mut children = lock(&self.state.children);
+        children.retain(|one| one.strong_count() > 0);
+        children.push(Arc::downgrade(&child.state));
+        // looked at under the lock, as in `subscribe`
+        if self.is_cancelled() {
+            child.cancel();
+        }
+        drop(children);
+        child
     }
 
     /// Whether [`cancel`](Self::cancel) was called.
@@ -41,17 +61,17 @@ impl Cancel {
     /// A descriptor to wait on. Errors with [`Error::Cancelled`] if it is too late already.
     pub(super) fn subscribe(&self) -> Result<Wake, Error> {
         let wake = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?);
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.state.waiting);
         waiting.retain(|one| one.strong_count() > 0);
         waiting.push(Arc::downgrade(&wake));
         // looked at under the lock: a cancel() that came before has set the flag, one that comes after finds us listed
         if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(Wake(wake)) }
     }
+}
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Weak<OwnedFd>>> {
-        // a list of weak references is whole whatever happened to the thread that held it
-        self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A list of weak references is whole whatever happened to the thread that held it.
+fn lock<T>(list: &Mutex<Vec<Weak<T>>>) -> MutexGuard<'_, Vec<Weak<T>>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl AsFd for Wake {
@@ -77,5 +97,17 @@ mod tests {
             assert_eq!(u64::from_ne_bytes(counter), 2);
         }
         assert!(matches!(cancel.subscribe(), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn a_child_is_cancelled_with_its_parent_and_not_the_other_way_round() {
+        let parent = Cancel::default();
+        let (one, other) = (parent.child(), parent.child());
+        one.cancel();
+        assert_eq!([&parent, &one, &other].map(Cancel::is_cancelled), [false, true, false]);
+        let woken = other.subscribe().unwrap();
+        parent.cancel();
+        assert_eq!(rustix::io::read(&woken, &mut [0; 8]).unwrap(), 8);
+        assert!(parent.child().is_cancelled(), "one that comes too late");
     }
 }

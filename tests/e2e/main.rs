@@ -13,6 +13,7 @@ mod debian;
 mod doctor;
 mod escapes;
 mod fidelity;
+mod graph;
 mod kill;
 mod lanes;
 mod manual;

@@ -48,7 +48,7 @@ struct Request<'a> {
 impl Executor<'_> {
     /// Carries out a COPY or an ADD.
     pub(super) fn copy(
-        &mut self,
+        &self,
         stage: &mut Stage,
         verb: &'static str,
         written: &Copy,
@@ -61,14 +61,13 @@ impl Executor<'_> {
         let (source, tree) = match &request.copy.from {
             None => (String::new(), None),
             Some(name) => {
-                let source = self.source(name).map_err(blame(written.from.as_deref().unwrap_or_default()))?;
+                let blamed = blame(written.from.as_deref().unwrap_or_default());
+                let source = self.source(stage, name).map_err(blamed)?;
                 let tree = Tree::Stack(source.stack(self.store)?, format!("{name:?}"));
                 (format!("{:?}", source.chain()), Some(tree))
             }
         };
-        // The layer and the keys need the executor; the context is lent out meanwhile.
-        let context = std::rc::Rc::clone(&self.context);
-        let work = self.work_out(stage, &request, vec![tree.unwrap_or(Tree::Context(&context))])?;
+        let work = self.work_out(stage, &request, vec![tree.unwrap_or(Tree::Context(&self.context))])?;
         let before = stage.image.config.clone();
         let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
         let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
@@ -107,7 +106,7 @@ impl Executor<'_> {
     }
 
     /// Sets the working directory and makes it if it is missing.
-    pub(super) fn workdir(&mut self, stage: &mut Stage, word: &str) -> Result<(), StepError> {
+    pub(super) fn workdir(&self, stage: &mut Stage, word: &str) -> Result<(), StepError> {
         let before = stage.image.config.clone();
         let path = stage.scope.expand(word, self.dockerfile.escape, &before)?;
         let path = absolute(&before.working_dir, &path);
@@ -123,7 +122,7 @@ impl Executor<'_> {
 
     /// Makes the directory `path` and what is missing above it, unless it is there. They belong to `user`.
     fn make_directory(
-        &mut self,
+        &self,
         stage: &Stage,
         path: &str,
         user: &str,
@@ -211,7 +210,7 @@ impl Executor<'_> {
     }
 
     /// Writes the layer into the store.
-    fn write(&mut self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
+    fn write(&self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
         let tar = self.store.tmp_file()?;
         let file = tar
             .file()
