@@ -1,6 +1,6 @@
 """What a program sees of owners and identities: one line a row, the same with one mapped id as with all of them."""
 
-import array, ctypes, errno, os, socket, stat, struct, subprocess, sys, threading
+import array, ctypes, errno, mmap, os, platform, socket, stat, struct, subprocess, sys, threading
 
 libc = ctypes.CDLL(None, use_errno=True)
 W = "/tmp/w"
@@ -416,6 +416,153 @@ def capabilities_go_and_are_kept():
 
     make_path = make("capable")
     return child(work), child(kept), as_user(capabilities), as_user(lambda: tried(os.chown, make_path, 1, 1))
+
+
+@row
+def what_leads_to_the_caller_alone():
+    reader, writer = os.pipe()
+    os.symlink(f"/proc/self/fd/{reader}", f"{W}/pipe")
+    os.symlink("pipe", f"{W}/topipe")
+    os.symlink(f"/dev/fd/{writer}", f"{W}/dev")
+    seen = [tried(os.chown, f"{W}/topipe", 5, 6), own(f"{W}/topipe"), own(reader), own(f"{W}/topipe", follow_symlinks=False)]
+    seen.append((tried(os.chown, f"{W}/dev", 7, 8), own(writer), own(f"/proc/thread-self/fd/{writer}")))
+    os.makedirs(f"{W}/bare/dev/fd")
+    os.makedirs(f"{W}/bare/proc/self")
+    make("bare/dev/fd/0", 3, 4), make("bare/proc/self/exe", 5, 6)
+
+    def work():
+        os.chroot(f"{W}/bare")
+        return own("/dev/fd/0"), own("/proc/self/exe"), tried(os.stat, "/dev/fd/1"), tried(os.stat, "/proc/self/fd/0")
+
+    return seen, child(work)
+
+
+@row
+def peers_are_who_they_are():
+    def peer(of):
+        pid, uid, gid = struct.unpack("3i", of.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return uid, gid, pid
+
+    def client():
+        become(1000, 1001)
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{W}/peer")
+        said = peer(connection)[:2], peer(connection)[2] == os.getppid()
+        connection.send(repr(said).encode())
+        connection.recv(1)
+        os._exit(0)
+
+    os.chmod(W, 0o777)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{W}/peer")
+    os.chmod(f"{W}/peer", 0o777)
+    server.listen()
+    if (pid := os.fork()) == 0:
+        client()
+    connection, _ = server.accept()
+    said = connection.recv(99).decode()
+    seen = peer(connection)[:2], peer(connection)[2] == pid, connection.getsockopt(1, socket.SO_PEERCRED, 8)[4:]
+    connection.send(b"x")
+    os.waitpid(pid, 0)
+    one, other = socket.socketpair()
+    return said, seen, peer(one)[:2], peer(server)[:2], peer(socket.socket())[:2]
+
+
+@row
+def a_program_that_lies_where_it_lay_is_another():
+    def work():
+        libc.personality(0x0040000)
+        again = "import os, sys\nif os.path.exists('%s'): print(os.getresuid()), os._exit(0)\nopen('%s', 'w'), os.setresuid(0, 1000, 0)\nos.execv(sys.executable, sys.orig_argv)"
+        again = again.replace("%s", f"{W}/again")
+        return subprocess.run([sys.executable, "-c", again], capture_output=True, text=True).stdout
+
+    os.chmod(W, 0o777)
+    return child(work)
+
+
+def x86():
+    """Calls the way of 32-bit x86: int 0x80 with numbers and addresses of 32 bits."""
+    code = mmap.mmap(-1, 4096, prot=7)
+    code.write(bytes.fromhex("53 89f8 89f3 4189ca 89d1 4489d2 4489c6 4489cf cd80 5b c3"))
+    start = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    function = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint] * 6)(start)
+    low = mmap.mmap(-1, 65536, flags=0x22 | 0x40)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(low))
+    x86.kept = code, low
+
+    def call(number, *args):
+        low[:] = bytes(len(low))
+        at, given = 0, []
+        for arg in args:
+            if isinstance(arg, bytes):
+                low[at : at + len(arg)] = arg
+                arg, at = address + at, at + 4096
+            given.append(arg & 0xFFFFFFFF)
+        done = function(number, *given, *[0] * (5 - len(given)))
+        return errno.errorcode[-done] if -4096 < done < 0 else done
+
+    return call, lambda place, form: struct.unpack_from(form, low, place * 4096)
+
+
+@row
+def calls_of_32_bits():
+    if platform.machine() != "x86_64":
+        return "none"
+    call, told = x86()
+    path = make("x86", 5, 6)
+    os.chmod(W, 0o777)
+    name, seen = path.encode() + b"\0", []
+    for number, args in [(212, (7, 8)), (182, (9, 0xFFFF)), (198, (-1, 10)), (16, (11, 12)), (182, (0x10001, 13))]:
+        seen.append((call(number, name, *args), own(path)))
+    fd = os.open(path, os.O_RDONLY)
+    for number, args in [(207, (14, 15)), (95, (16, 17))]:
+        seen.append((call(number, fd, *args), own(fd)))
+    seen.append((call(298, AT_FDCWD, name, 18, 19, 0), own(path)))
+    room = bytes(4096)
+    true = os.stat(path)
+    for number, args, place in [(195, (name, room), 1), (196, (name, room), 1), (197, (fd, room), 0), (300, (AT_FDCWD, name, room, 0), 1)]:
+        said = call(number, *args)
+        device, _, low, bits, links, uid, gid, rdev, _, size, block, blocks, atime, _, mtime, mnanos, ctime, cnanos, inode = told(place, "<QIIIIIIQIqIqIIIIIIQ")
+        same = (device, inode, low, bits, links, size, block, blocks) == (
+            true.st_dev, true.st_ino, true.st_ino & 0xFFFFFFFF, true.st_mode, true.st_nlink, true.st_size, true.st_blksize, true.st_blocks)
+        times = (mtime * 10**9 + mnanos, ctime * 10**9 + cnanos) == (true.st_mtime_ns, true.st_ctime_ns)
+        seen.append((said, uid, gid, rdev, same, times))
+    os.chown(path, 60000, 20)
+    for number, args, place in [(106, (name, room), 1), (107, (name, room), 1), (108, (fd, room), 0)]:
+        said = call(number, *args)
+        device, inode, bits, links, uid, gid, rdev, size = told(place, "<IIHHHHII")
+        seen.append((said, uid, gid, rdev, (device, inode, bits, links, size) == (true.st_dev, true.st_ino, true.st_mode, 1, 1)))
+    call(383, AT_FDCWD, name, 0, 0x7FF, room)
+    seen.append(told(1, "<20xII"))
+    seen.append([call(number) for number in [24, 47, 49, 50, 199, 200, 201, 202]])
+
+    def change():
+        seen = [call(81, 2, struct.pack("2H", 30, 20)), os.getgroups(), call(206, 2, struct.pack("2I", 60000, 20)), os.getgroups()]
+        seen += [call(205, 2, room), told(0, "2I"), call(80, 2, room), told(0, "2H"), call(80, 0, 0), call(80, 1, room)]
+        seen += [call(170, 5, 0xFFFF, 7), os.getresgid(), call(210, 60000, -1, 8), os.getresgid()]
+        seen += [call(171, room, room, room), told(0, "H"), told(1, "H"), told(2, "H"), call(47)]
+        seen += [call(211, room, room, room), told(0, "I"), told(1, "I"), told(2, "I"), call(200)]
+        seen += [call(139, 9), call(216, 5), call(71, 5, 5), call(204, -1, 8), call(46, 5), call(214, 0xFFFFFFFF), call(46, 0xFFFF)]
+        seen += [call(208, 1, 2, 3), ids(), call(213, 0), call(23, 2), call(70, 0, 0), call(203, -1, 1), call(138, 9), call(215, 9), ids()]
+        seen += [call(212, name, 1, 1), call(206, 0, 0)]
+        return seen
+
+    def run():
+        become(1000, 1001)
+        seen = [call(24), call(199), call(184, struct.pack("Ii", 0x20080522, 0), room), told(1, "2I")]
+        seen += [call(76, 10, room), told(0, "2I"), call(191, 10, room), told(0, "2I"), call(75, 10, struct.pack("2I", 0xFFFFFFFF, 0xFFFFFFFF)), call(24)]
+        seen += [call(340, 0, 10, 0, room), told(0, "2Q"), call(14, f"{W}/null".encode() + b"\0", 0o20666, 0x103)]
+        program = f"{W}/idcopy".encode() + b"\0"
+        os.dup2(os.open(f"{W}/said", os.O_CREAT | os.O_RDWR), 1)
+        if os.fork() == 0:
+            low = struct.pack("3I", 0, 0, 0)
+            os._exit(99 if call(11, program, low, low) else 0)
+        os.wait()
+        return seen, open(f"{W}/said").read()
+
+    with open("/usr/bin/id", "rb") as file:
+        make("idcopy", 7, 8, 0o6755, file.read())
+    return seen, child(change), child(run)
 
 
 @row

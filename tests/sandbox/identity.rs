@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rbuild::layer::{EntryKind, Limits, TarReader};
-use rbuild::runtime::{Access, Exit, Job, Mount, RootfsChoice, Seccomp};
+use rbuild::runtime::{Access, Device, Exit, Job, Mount, RootfsChoice, Seccomp};
 use rbuild_userns::idmap::{Choice, Mode};
 
 use crate::bench::{Bench, in_words};
@@ -17,6 +17,8 @@ pub const TESTS: &[(&str, fn())] = &[
     ("a_command_may_begin_as_anybody", a_command_may_begin_as_anybody),
     ("users_change_by_programs", users_change_by_programs),
     ("no_way_leads_out_of_the_step", no_way_leads_out_of_the_step),
+    ("files_are_those_of_the_callers_mounts", files_are_those_of_the_callers_mounts),
+    ("a_step_may_serve_a_file_system_itself", a_step_may_serve_a_file_system_itself),
     ("the_kernel_driver_says_what_to_take", the_kernel_driver_says_what_to_take),
 ];
 
@@ -40,16 +42,23 @@ fn seen(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp) -> Vec<String> {
 fn told(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp, text: &str) -> Vec<String> {
     let program = bench.dir.join("identity.py");
     std::fs::write(&program, text).unwrap();
-    let mut job = Job { rootfs, ..bench.job("") };
-    job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
+    let mut job = python(bench, &program);
+    job.rootfs = rootfs;
     job.confinement.security.seccomp = seccomp;
-    let shown = |source: &Path, target: &str| Mount::bind(source, target, Access::ReadOnly);
-    job.confinement.mounts =
-        PYTHON.iter().map(|path| shown(&Path::new(path).canonicalize().unwrap(), path)).collect();
-    job.confinement.mounts.push(shown(&program, "/identity.py"));
     let ran = bench.run(&job);
     assert_eq!(ran.exit(), Exit::Code(0), "{}{}", ran.stdout, ran.stderr);
     ran.stdout.lines().map(str::to_owned).collect()
+}
+
+/// A job that runs a program in Python.
+fn python(bench: &Bench, program: &Path) -> Job {
+    let mut job = fuse(bench, "");
+    job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
+    let shown = |source: &Path, target: &str| Mount::bind(source, target, Access::ReadOnly);
+    job.confinement.mounts =
+        PYTHON.iter().map(|path| shown(&Path::new(path).canonicalize().unwrap(), path)).collect();
+    job.confinement.mounts.push(shown(program, "/identity.py"));
+    job
 }
 
 fn a_program_sees_what_it_set() {
@@ -209,6 +218,89 @@ fn users_change_by_programs() {
         let ran = bench.run(&fuse(&bench, &format!("{accounts}{script}")));
         assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{script}\n{}", ran.stderr);
     }
+}
+
+fn files_are_those_of_the_callers_mounts() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    // each sees 5:6 of its own file, and what follows the one of the root, which nobody gave away
+    let look = "busybox stat -c %u:%g ";
+    let rows = [
+        "unshare -m sh -c 'mount -t tmpfs t /a; touch /a/f; chown 5:6 /a/f; LOOK /a/f; cd /a; LOOK f'",
+        "unshare -m sh -c 'mount -t tmpfs t /a; mkdir /a/bin /a/old /a/proc; cp /bin/busybox /a/bin; busybox pivot_root /a /a/old; \
+            exec /bin/busybox sh -c \"busybox touch /f; busybox chown 5:6 /f; LOOK /f; LOOK ../f\"'",
+        "unshare -m sh -c 'mount -t tmpfs t /a; touch /a/f; sleep 1000' & sleep 0; p=$!; \
+            until busybox nsenter -m -t $p test -e /a/f && ! busybox nsenter -m -t $p test -e /a/g; do :; done; \
+            busybox nsenter -m -t $p sh -c 'chown 5:6 /a/f; LOOK /a/f; LOOK /a/f'; kill $p",
+    ];
+    for seccomp in [Seccomp::Default, Seccomp::Unconfined] {
+        for row in rows {
+            let script = format!("touch /a/f /a/g /f; {row}; LOOK /a/f; LOOK /f").replace("LOOK ", look);
+            let mut job = fuse(&bench, &script);
+            job.confinement.security.capabilities.push("CAP_SYS_ADMIN".to_owned());
+            job.confinement.security.seccomp = seccomp.clone();
+            let ran = bench.run(&job);
+            let want = "5:6\n5:6\n0:0\n0:0\n";
+            assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{script}\n{}", ran.stderr);
+        }
+    }
+}
+
+/// A file system of one file, whose server asks for itself and for a file before each answer, while others look there.
+const SERVED: &str = r#"
+import ctypes, os, signal, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+os.mkdir("/tmp/served")
+fuse = os.open("/dev/fuse", os.O_RDWR)
+options = f"fd={fuse},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+if libc.mount(b"served", b"/tmp/served", b"fuse", 0, options) != 0:
+    sys.exit(f"mount: {os.strerror(ctypes.get_errno())}")
+server = os.fork()
+if server == 0:
+    while True:
+        request = os.read(fuse, 1 << 20)
+        _, opcode, unique, node = struct.unpack_from("<IIQQ", request)
+        asked = os.getresuid(), os.stat("/etc/passwd").st_uid, os.stat("/bin").st_uid
+        attributes = lambda number, mode: struct.pack("<6Q10I", number, 0, 0, 1, 1, 1, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+        answers = {
+            26: lambda: struct.pack("<4I2HII2H8I", 7, 31, 0, 0, 0, 0, 4096, 0, 0, 0, *[0] * 8),
+            1: lambda: struct.pack("<QQQQII", 2, 0, 0, 0, 0, 0) + attributes(2, 0o100644),
+            3: lambda: struct.pack("<QII", 0, 0, 0) + (attributes(1, 0o40755) if node == 1 else attributes(2, 0o100644)),
+        }
+        if opcode in (2, 36, 42):
+            continue
+        body = answers[opcode]() if opcode in answers else b""
+        os.write(fuse, struct.pack("<IiQ", 16 + len(body), 0 if opcode in answers else -38, unique) + body)
+os.close(fuse)
+users = []
+for user in range(1, 7):
+    if (pid := os.fork()) == 0:
+        os.setuid(user)
+        seen = {os.stat("/tmp/served/f").st_uid for _ in range(20)}
+        assert seen == {0} and os.getuid() == user, (seen, os.getuid())
+        os._exit(0)
+    users.append(pid)
+codes = [os.waitpid(pid, 0)[1] for pid in users]
+os.chown("/tmp/served/f", 5, 6)
+print(codes, os.stat("/tmp/served/f").st_uid, os.getuid())
+os.kill(server, signal.SIGKILL)
+"#;
+
+fn a_step_may_serve_a_file_system_itself() {
+    if !Path::new("/usr/bin/python3").exists() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let program = bench.dir.join("served.py");
+    std::fs::write(&program, SERVED).unwrap();
+    let mut job = python(&bench, &program);
+    job.confinement.security.capabilities.push("CAP_SYS_ADMIN".to_owned());
+    job.confinement.devices.push(Device { source: "/dev/fuse".into(), target: "/dev/fuse".to_owned() });
+    let ran = bench.run(&job);
+    let want = "[0, 0, 0, 0, 0, 0] 5 0\n";
+    assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{}", ran.stderr);
 }
 
 fn the_kernel_driver_says_what_to_take() {

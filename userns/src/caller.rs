@@ -82,10 +82,10 @@ pub fn mark(thread: i32) -> io::Result<u64> {
     limits(thread, None).map(|limits| limits.rlim_cur)
 }
 
-/// Marks a process. Errors with EINVAL where its hard limit is below.
-pub fn set_mark(thread: i32, mark: u64) -> io::Result<()> {
+/// Marks a process. Returns the mark that it had. Errors with EINVAL where its hard limit is below.
+pub fn set_mark(thread: i32, mark: u64) -> io::Result<u64> {
     let hard = limits(thread, None)?.rlim_max;
-    limits(thread, Some(libc::rlimit64 { rlim_cur: mark, rlim_max: hard })).map(drop)
+    limits(thread, Some(libc::rlimit64 { rlim_cur: mark, rlim_max: hard })).map(|before| before.rlim_cur)
 }
 
 /// Its number.
@@ -93,15 +93,6 @@ pub fn set_mark(thread: i32, mark: u64) -> io::Result<()> {
 pub(crate) const LIMIT: u32 = libc::RLIMIT_LOCKS;
 #[cfg(not(target_env = "gnu"))]
 pub(crate) const LIMIT: u32 = libc::RLIMIT_LOCKS.unsigned_abs();
-
-/// The bytes of a limit that nobody set: `struct rlimit`.
-pub fn no_limit() -> [u8; 16] {
-    let mut bytes = [0; 16];
-    for half in bytes.chunks_exact_mut(8) {
-        half.copy_from_slice(&NO_MARK.to_ne_bytes());
-    }
-    bytes
-}
 
 /// What stands in the place of a mark that was never set.
 pub const NO_MARK: u64 = libc::RLIM64_INFINITY;

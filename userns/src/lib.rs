@@ -11,6 +11,7 @@ pub mod interrupt;
 pub mod map;
 pub mod mount;
 pub mod namespace;
+pub mod peer;
 pub mod process;
 pub mod seccomp;
 pub mod socket;

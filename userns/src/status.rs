@@ -5,6 +5,9 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use crate::seccomp::notify::Layout;
+use crate::seccomp::notify::call::Width;
+
 /// The attributes of a file, as the kernel tells them and as they are handed on.
 #[derive(Clone, Copy)]
 pub struct Status(libc::statx);
@@ -86,6 +89,60 @@ impl Status {
         bytes_of(&self.0)
     }
 
+    /// The bytes of a structure of 32-bit x86 (Linux, `asm/sys_ia32.h` and `asm/compat.h`). `None`: the file does not fit
+    /// in.
+    pub fn to_x86(&self, layout: Layout) -> Option<Vec<u8>> {
+        match layout {
+            Layout::Wide => Some(self.wide_x86()),
+            Layout::Narrow => self.narrow_x86(),
+        }
+    }
+
+    fn wide_x86(&self) -> Vec<u8> {
+        let from = &self.0;
+        let rdev = libc::makedev(from.stx_rdev_major, from.stx_rdev_minor);
+        let words = [0, low(from.stx_ino), self.mode(), from.stx_nlink, from.stx_uid, from.stx_gid];
+        [
+            &self.device().to_ne_bytes()[..],
+            &words.map(u32::to_ne_bytes).concat(),
+            &rdev.to_ne_bytes(),
+            &[0; 4],
+            &from.stx_size.to_ne_bytes(),
+            &from.stx_blksize.to_ne_bytes(),
+            &from.stx_blocks.to_ne_bytes(),
+            &self.times_x86(),
+            &from.stx_ino.to_ne_bytes(),
+        ]
+        .concat()
+    }
+
+    fn narrow_x86(&self) -> Option<Vec<u8>> {
+        let from = &self.0;
+        let whole = |number: u64| u32::try_from(number).ok();
+        let rdev = libc::makedev(from.stx_rdev_major, from.stx_rdev_minor);
+        let size = i32::try_from(from.stx_size).ok()?.cast_unsigned();
+        let words = [whole(rdev)?, size, from.stx_blksize, low(from.stx_blocks)];
+        let fields = [
+            &[whole(self.device())?, whole(from.stx_ino)?].map(u32::to_ne_bytes).concat()[..],
+            &[from.stx_mode, u16::try_from(from.stx_nlink).ok()?].map(u16::to_ne_bytes).concat(),
+            &[from.stx_uid, from.stx_gid].map(|id| Width::Narrow.encode(id)).concat(),
+            &words.map(u32::to_ne_bytes).concat(),
+            &self.times_x86(),
+            &[0; 8],
+        ];
+        Some(fields.concat())
+    }
+
+    /// Seconds and nanoseconds of each; what lies beyond 2106 is cut, as the kernel cuts it.
+    fn times_x86(&self) -> Vec<u8> {
+        let times = [self.0.stx_atime, self.0.stx_mtime, self.0.stx_ctime];
+        times
+            .iter()
+            .flat_map(|time| [low(time.tv_sec.cast_unsigned()), time.tv_nsec])
+            .flat_map(u32::to_ne_bytes)
+            .collect()
+    }
+
     /// The bytes of `struct stat`.
     pub fn to_stat(&self) -> Vec<u8> {
         let from = &self.0;
@@ -106,6 +163,11 @@ impl Status {
         (stat.st_ctime, stat.st_ctime_nsec) = (from.stx_ctime.tv_sec, from.stx_ctime.tv_nsec.into());
         bytes_of(&stat)
     }
+}
+
+/// The lower half.
+fn low(number: u64) -> u32 {
+    (number & 0xffff_ffff) as u32
 }
 
 /// The kernel's structures: plain numbers, their gaps spelled out as fields.

@@ -1,26 +1,37 @@
-//! The clerk: a thread that answers the calls of one step, one after the other.
+//! The clerks: threads that answer the calls of one step.
+//!
+//! One is enough, as long as what it asks the kernel is answered by others than the step. But a step may serve a file system
+//! itself (FUSE), and a look-up in it waits for a process that may wait for its own answer here. So the keeper watches, and
+//! where every clerk has been busy with one call for a while and somebody waits, it sends for another.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
-use rbuild_userns::caller;
+use rbuild_userns::caller as calling;
 use rbuild_userns::seccomp::notify::call::Call;
 use rbuild_userns::seccomp::notify::{Answer, Listener, Waiting};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::Errno;
-use super::execute::Executing;
+use super::books::Books;
+use super::caller::Caller;
 use super::people::{Identity, People};
 use super::view::View;
-use crate::rootfs::{Inode, Owner, Ownership};
+use super::watch::{Seen, Watch};
+use crate::rootfs::Ownership;
 use crate::sandbox::Error;
 
-/// A running clerk. It ends with the last process of its step; [`Clerk::end`] waits for that no longer.
+/// How long a call may take until it is looked whether others wait.
+const WHILE: Duration = Duration::from_millis(100);
+/// More are of no use: so many of the step's threads would have to wait for each other.
+const MOST: usize = 1024;
+
+/// The running clerks of a step. They end with its last process; [`Clerk::end`] waits for that no longer.
 pub struct Clerk {
-    thread: JoinHandle<Result<(), Error>>,
-    /// Readable once the clerk shall stop.
+    keeper: JoinHandle<Result<(), Error>>,
+    /// Readable once they shall stop.
     stop: OwnedFd,
 }
 
@@ -36,55 +47,100 @@ impl Clerk {
         let stop =
             eventfd(0, EventfdFlags::CLOEXEC).map_err(Error::file("make an eventfd for", "the clerk"))?;
         let stopped = stop.try_clone().map_err(Error::file("copy an eventfd for", "the clerk"))?;
-        let thread = std::thread::Builder::new().name("clerk's keeper".to_owned()).spawn(move || {
+        let books = Books::new(owners, people, first, bounding);
+        let keeper = Builder::new().name("clerk's keeper".to_owned()).spawn(move || {
             // dropped by this thread, in whose table of descriptors they are
-            let (listener, stopped) = (Listener::from_descriptor(listener), stopped);
-            let serve = || {
-                // It waits for answers of this same process, which serves the step's root.
-                caller::leave_descriptors(&[listener.as_fd(), stopped.as_fd()])
-                    .map_err(Error::file("leave the descriptors of", "the server"))?;
-                let view = View::open().map_err(Error::file("open", "/proc"))?;
-                let (elsewhere, executing) = (HashMap::new(), HashMap::new());
-                listener.wake_in_turn();
-                let mut desk =
-                    Desk { view, owners, people, first: Some(first), bounding, elsewhere, executing };
-                desk.serve(&listener, &stopped)
+            let office = Office {
+                listener: Listener::from_descriptor(listener),
+                stopped,
+                books,
+                bell: Mutex::new(()),
+                watch: Watch::default(),
             };
-            std::thread::scope(|scope| {
-                let clerk = std::thread::Builder::new().name("clerk".to_owned()).spawn_scoped(scope, serve);
-                let clerk = clerk.map_err(Error::file("start a thread for", "the clerk"))?;
-                clerk.join().unwrap_or_else(|_| Err(Error::Refused("the clerk panicked".to_owned())))
-            })
+            office.listener.wake_in_turn();
+            std::thread::scope(|scope| office.keep(scope))
         });
-        Ok(Self { thread: thread.map_err(Error::file("start a thread for", "the clerk"))?, stop })
+        Ok(Self { keeper: keeper.map_err(Error::file("start a thread for", "the clerk"))?, stop })
     }
 
-    /// Ends it. Its root and working directory, which keep the step's mounts busy, go with it.
+    /// Ends them. Their roots and working directories, which keep the step's mounts busy, go with them.
     pub fn end(self) -> Result<(), Error> {
         rustix::io::write(&self.stop, &1_u64.to_ne_bytes()).map_err(Error::file("stop", "the clerk"))?;
-        self.thread.join().unwrap_or_else(|_| Err(Error::Refused("the clerk panicked".to_owned())))
+        self.keeper.join().unwrap_or_else(|_| Err(Error::Refused("the clerk panicked".to_owned())))
     }
 }
 
-/// What a clerk has before it.
-pub(super) struct Desk {
-    pub(super) view: View,
-    pub(super) owners: Arc<dyn Ownership>,
-    pub(super) people: Arc<People>,
-    /// Until the command is executed, the step's own set-up passes unanswered.
-    pub(super) first: Option<Identity>,
-    /// The most capabilities that `execve` gives.
-    pub(super) bounding: u64,
-    /// Owners of files of other mounts.
-    pub(super) elsewhere: HashMap<Inode, Owner>,
-    /// Threads whose `execve` may yet fail.
-    pub(super) executing: HashMap<i32, Executing>,
+/// What the clerks of a step share.
+struct Office {
+    listener: Listener,
+    stopped: OwnedFd,
+    books: Books,
+    /// Held by the one who waits for the next call: what wakes all would be taken by one, and the others wait for ever.
+    bell: Mutex<()>,
+    watch: Watch,
 }
 
-impl Desk {
-    fn serve(&mut self, listener: &Listener, stop: &OwnedFd) -> Result<(), Error> {
+type Served<'scope> = ScopedJoinHandle<'scope, Result<(), Error>>;
+
+impl Office {
+    /// Has as many clerks as are needed, until all have gone.
+    fn keep<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<(), Error> {
+        let mut clerks = vec![self.send_for_one(scope)?];
         loop {
-            let mut polled = [PollFd::new(listener, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            match self.watch.look(WHILE) {
+                Seen::Gone => break,
+                Seen::AllBusy if clerks.len() < MOST && self.somebody_waits()? => {
+                    clerks.push(self.send_for_one(scope)?);
+                }
+                Seen::AllBusy | Seen::AllWell => {}
+            }
+        }
+        clerks.into_iter().try_for_each(|clerk| {
+            clerk.join().unwrap_or_else(|_| Err(Error::Refused("the clerk panicked".to_owned())))
+        })
+    }
+
+    fn send_for_one<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<Served<'scope>, Error> {
+        self.watch.comes();
+        let work = || {
+            let _going = self.watch.going();
+            self.work()
+        };
+        let clerk = Builder::new().name("clerk".to_owned()).spawn_scoped(scope, work);
+        clerk.map_err(Error::file("start a thread for", "the clerk"))
+    }
+
+    fn somebody_waits(&self) -> Result<bool, Error> {
+        let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
+        match poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) => Ok(polled[0].revents().contains(PollFlags::IN)),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(Error::file("look for", "system calls")(errno)),
+        }
+    }
+
+    fn work(&self) -> Result<(), Error> {
+        // It waits for answers of this same process, which serves the step's root.
+        calling::leave_descriptors(&[self.listener.as_fd(), self.stopped.as_fd()])
+            .map_err(Error::file("leave the descriptors of", "the server"))?;
+        let view = View::open(Arc::clone(&self.books.roots_differ)).map_err(Error::file("open", "/proc"))?;
+        let mut desk = Desk { view, books: &self.books };
+        while let Some(waiting) = self.next()? {
+            self.watch.begins();
+            let answer = desk.answer(&Caller::new(&self.listener, &waiting), waiting.call);
+            let answered = self.listener.answer(&waiting, answer);
+            self.watch.ends();
+            answered?;
+        }
+        Ok(())
+    }
+
+    /// The next call; `None` when there will be none.
+    fn next(&self) -> Result<Option<Waiting>, Error> {
+        let _bell = locked(&self.bell);
+        loop {
+            let mut polled =
+                [PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.stopped, PollFlags::IN)];
             match poll(&mut polled, None) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
@@ -92,45 +148,58 @@ impl Desk {
             }
             let [calls, stop] = polled.map(|polled| polled.revents());
             if calls.contains(PollFlags::IN) {
-                if let Some(waiting) = listener.receive()? {
-                    let answer = self.answer(listener, &waiting);
-                    listener.answer(&waiting, answer)?;
+                if let Some(waiting) = self.listener.receive()? {
+                    return Ok(Some(waiting));
                 }
             } else if !(calls.is_empty() && stop.is_empty()) {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
+}
 
-    fn answer(&mut self, listener: &Listener, waiting: &Waiting) -> Answer {
-        let thread = waiting.thread;
-        if self.first.is_some() {
-            return match waiting.call {
-                Call::Execute(file) => self.begin(thread, file),
-                _ => Answer::Go,
-            };
+/// What holds of a thing of the step is true however a thread that had it ended.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a clerk has before it.
+pub(super) struct Desk<'a> {
+    pub(super) view: View,
+    pub(super) books: &'a Books,
+}
+
+impl Desk<'_> {
+    fn answer(&mut self, caller: &Caller<'_>, call: Call) -> Answer {
+        if self.books.has_begun() {
+            return self.answered(caller, call).unwrap_or_else(|errno| Answer::Errno(errno.raw_os_error()));
         }
-        self.settle(thread);
-        let still_waits = || listener.is_waiting(waiting);
-        let answered = match waiting.call {
-            Call::Status { file, into, form } => Ok(self.status(thread, file, into, form, &still_waits)),
-            Call::ChangeOwner { file, user, group } => self.change_owner(thread, file, user, group),
-            Call::MakeDevice { file, mode, device } => self.make_device(thread, file, mode, device),
-            Call::Execute(file) => Ok(self.execute(thread, file)),
-            Call::ChangeRoot => {
-                self.view.roots_differ();
-                Ok(Answer::Go)
-            }
-            Call::KeepCapabilities(keep) => self.keep_capabilities(thread, keep),
-            Call::Id(kind, part) => Ok(self.id(thread, kind, part)),
-            Call::AllIds(kind, into) => self.all_ids(thread, kind, into, &still_waits),
-            Call::ChangeIds(kind, change) => self.change_ids(thread, kind, change),
-            Call::Groups(room, into) => self.groups(thread, room, into, &still_waits),
-            Call::ChangeGroups(count, from) => self.change_groups(thread, count, from),
-            Call::Capabilities(header, data) => self.capabilities(thread, header, data, &still_waits),
-            Call::Limit(into) => Self::limit(thread, into, &still_waits),
-            Call::ChangeCapabilities(header, data) => self.change_capabilities(thread, header, data),
-        };
-        answered.unwrap_or_else(|errno| Answer::Errno(errno.raw_os_error()))
+        match (call, self.books.first(call)) {
+            (Call::Execute(file), Some(first)) => self.begin(caller, first, file),
+            _ => Answer::Go,
+        }
+    }
+
+    fn answered(&mut self, caller: &Caller<'_>, call: Call) -> Result<Answer, Errno> {
+        self.settle(caller)?;
+        match call {
+            Call::Status { file, into, form } => Ok(self.status(caller, file, into, form)),
+            Call::ChangeOwner { file, user, group } => self.change_owner(caller, file, user, group),
+            Call::MakeDevice { file, mode, device } => self.make_device(caller, file, mode, device),
+            Call::Execute(file) => Ok(self.execute(caller, file)),
+            Call::ChangeRoot => Ok(self.roots_differ()),
+            Call::Copy(arguments) => Ok(self.copy(caller, arguments)),
+            Call::KeepCapabilities(keep) => self.keep_capabilities(caller, keep),
+            Call::Id(kind, part) => Ok(self.id(caller, kind, part)),
+            Call::AllIds(kind, into) => self.all_ids(caller, kind, into),
+            Call::ChangeIds(kind, change) => self.change_ids(caller, kind, change),
+            Call::Groups(room, into) => self.groups(caller, room, into),
+            Call::ChangeGroups(count, from) => self.change_groups(caller, count, from),
+            Call::Capabilities(header, data) => self.capabilities(caller, header, data),
+            Call::ChangeCapabilities(header, data) => self.change_capabilities(caller, header, data),
+            Call::Limit { into, unlimited } => Self::limit(caller, into, unlimited),
+            Call::Peer { socket, into, length } => self.peer(caller, socket, into, length),
+            Call::Obsolete => Err(Errno::NOSYS),
+        }
     }
 }

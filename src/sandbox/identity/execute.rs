@@ -4,11 +4,14 @@
 //! the kernel then refuse the program, the thread's next call shows that its memory is still the old one, and it is given
 //! back who it was.
 
+use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::Answer;
 use rbuild_userns::seccomp::notify::call::File;
 use rbuild_userns::status::Wanted;
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 
+use super::Errno;
+use super::caller::Caller;
 use super::capabilities::Kept;
 use super::clerk::Desk;
 use super::people::Identity;
@@ -18,8 +21,8 @@ use super::view::{Place, field};
 pub(super) struct Executing {
     /// Who it was.
     before: Identity,
-    /// Where its memory lay.
-    memory: Option<String>,
+    /// What the kernel gave its memory alone.
+    memory: Option<Vec<u8>>,
 }
 
 /// Whom a program's bits turn its process into.
@@ -33,58 +36,50 @@ const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;
 const GROUP_EXECUTES: u32 = 0o010;
 
-impl Desk {
+impl Desk<'_> {
     /// The command itself: from here on the step is who it shall be.
-    pub(super) fn begin(&mut self, thread: i32, file: File) -> Answer {
-        if let Some(first) = self.first.take() {
-            self.people.begin(first);
-        }
-        self.execute(thread, file)
+    pub(super) fn begin(&mut self, caller: &Caller<'_>, first: Identity, file: File) -> Answer {
+        self.books.people.begin(first);
+        self.execute(caller, file)
     }
 
-    pub(super) fn execute(&mut self, thread: i32, file: File) -> Answer {
-        let bits = self.bits(thread, file);
-        let before = self.people.of(thread);
+    pub(super) fn execute(&mut self, caller: &Caller<'_>, file: File) -> Answer {
+        let bits = self.bits(caller, file).unwrap_or_default();
+        let before = self.books.people.of(caller.thread);
         let user = before.user.executing(bits.user);
         let after = Identity {
             user,
             group: before.group.executing(bits.group),
-            capabilities: before.capabilities.executing(user, self.bounding),
+            capabilities: before.capabilities.executing(user, self.books.bounding),
             kept: Kept::No,
             groups: before.groups.clone(),
         };
         if after != *before {
-            let memory = self.memory(thread);
+            let memory = self.memory(caller.thread);
             // where it cannot be noted the program runs as who started it
-            if self.people.become_other(thread, after).is_ok() {
-                self.executing.insert(thread, Executing { before: Identity::clone(&before), memory });
+            if self.change(caller, |_| Ok(after)).is_ok() {
+                let executing = Executing { before: Identity::clone(&before), memory };
+                self.books.executes(caller.thread, executing);
             }
         }
         Answer::Go
     }
 
     /// Makes good what a refused `execve` left.
-    pub(super) fn settle(&mut self, thread: i32) {
-        if self.executing.is_empty() {
-            return;
+    pub(super) fn settle(&mut self, caller: &Caller<'_>) -> Result<(), Errno> {
+        let Some(Executing { before, memory }) = self.books.executed(caller.thread) else { return Ok(()) };
+        if memory.is_some() && memory == self.memory(caller.thread) {
+            self.change(caller, |_| Ok(before))?;
         }
-        let Some(Executing { before, memory }) = self.executing.remove(&thread) else { return };
-        if memory.is_some() && memory == self.memory(thread) {
-            self.people.become_other(thread, before).unwrap_or_default();
-        }
+        Ok(())
     }
 
-    fn bits(&mut self, thread: i32, file: File) -> Bits {
-        self.bits_of(thread, file).unwrap_or_default()
-    }
-
-    fn bits_of(&mut self, thread: i32, file: File) -> Option<Bits> {
-        let place = self.view.place(thread, file)?;
-        let status = self.view.status(&place, Wanted::BASIC)?;
+    fn bits(&mut self, caller: &Caller<'_>, file: File) -> Option<Bits> {
+        let (place, status) = self.view.find(caller, file, Wanted::BASIC)?;
         let mode = status.mode();
         let sets_group = mode & SET_GROUP != 0 && mode & GROUP_EXECUTES != 0;
         let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
-        if !is_file || (mode & SET_USER == 0 && !sets_group) || !self.bits_count(thread, &place) {
+        if !is_file || (mode & SET_USER == 0 && !sets_group) || !self.bits_count(caller.thread, &place) {
             return None;
         }
         let owner = self.owner(&place, &status)?;
@@ -110,13 +105,41 @@ impl Desk {
         !is_script && mount.is_ok_and(|mount| !mount.f_flag.contains(StatVfsMountFlags::NOSUID))
     }
 
-    /// Where a thread's memory lies: chosen anew at every `execve`.
-    fn memory(&self, thread: i32) -> Option<String> {
-        let stat = self.view.text(thread, "stat")?;
-        // the name in parentheses may hold anything; field 3 follows it
-        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        let field = |number: usize| fields.get(number - 3).copied().unwrap_or_default();
-        // startcode endcode startstack, start_data … env_end (proc_pid_stat(5))
-        Some((26..=28).chain(45..=51).map(field).collect::<Vec<_>>().join(" "))
+    /// The random bytes that the kernel gives every program anew (`AT_RANDOM`, getauxval(3)). Where memory lies would not
+    /// do: without randomisation it lies where it lay.
+    fn memory(&self, thread: i32) -> Option<Vec<u8>> {
+        let vector = self.view.bytes(thread, "auxv")?;
+        let mut random = vec![0; 16];
+        caller::read(thread, random_at(&vector)?, &mut random).ok()?;
+        Some(random)
+    }
+}
+
+/// The address behind `AT_RANDOM` in an auxiliary vector: pairs of 64 bits, or of 32 of a 32-bit program.
+fn random_at(vector: &[u8]) -> Option<u64> {
+    const AT_RANDOM: u64 = 25;
+    let long = |word: &[u8]| word.try_into().map(u64::from_ne_bytes).ok();
+    let short = |word: &[u8]| word.try_into().map(u32::from_ne_bytes).ok().map(u64::from);
+    let find = |size: usize, read: &dyn Fn(&[u8]) -> Option<u64>| {
+        let pair = vector.chunks_exact(2 * size).find(|pair| read(&pair[..size]) == Some(AT_RANDOM))?;
+        read(&pair[size..])
+    };
+    // read as 64 bits a pair of 32 has its value in the upper half, and it is not zero
+    find(8, &long).or_else(|| find(4, &short))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_random_bytes_are_found_in_both_forms() {
+        let pairs = [(33, 0x7000), (25, 0x8123), (0, 0)];
+        let long =
+            pairs.iter().flat_map(|&(key, value): &(u64, u64)| [key, value].map(u64::to_ne_bytes)).flatten();
+        assert_eq!(random_at(&long.collect::<Vec<_>>()), Some(0x8123));
+        let short = [33, 0x7000, 25, 0x8123, 0, 0].into_iter().flat_map(u32::to_ne_bytes);
+        assert_eq!(random_at(&short.collect::<Vec<_>>()), Some(0x8123));
+        assert_eq!(random_at(&[0; 32]), None);
     }
 }

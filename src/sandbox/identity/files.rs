@@ -1,12 +1,12 @@
 //! Calls about files: what they are, whom they belong to, new devices.
 
-use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::Answer;
 use rbuild_userns::seccomp::notify::call::{Address, File, Form};
 use rbuild_userns::status::{Status, Wanted};
 use rustix::fs::{FileType, Gid, Mode, Uid};
 
 use super::Errno;
+use super::caller::Caller;
 use super::capabilities::CHOWN;
 use super::clerk::Desk;
 use super::people::Identity;
@@ -16,39 +16,38 @@ use crate::rootfs::{Inode, Owner, Record};
 /// Setuid and setgid.
 const PRIVILEGED: u32 = 0o6000;
 
-impl Desk {
-    pub(super) fn status(
-        &mut self,
-        thread: i32,
-        file: File,
-        into: Address,
-        form: Form,
-        still_waits: &dyn Fn() -> bool,
-    ) -> Answer {
+impl Desk<'_> {
+    pub(super) fn status(&mut self, caller: &Caller<'_>, file: File, into: Address, form: Form) -> Answer {
+        self.other_status(caller, file, form)
+            // where it cannot be written the kernel finds the same fault
+            .filter(|bytes| caller.write(into, bytes).is_ok())
+            .map_or(Answer::Go, |_| Answer::Value(0))
+    }
+
+    /// The attributes of a file, if they are others than the kernel's.
+    fn other_status(&mut self, caller: &Caller<'_>, file: File, form: Form) -> Option<Vec<u8>> {
         let wanted = match form {
-            Form::Stat => Wanted::BASIC,
+            Form::Stat | Form::X86(_) => Wanted::BASIC,
             Form::Statx(mask) => Wanted::BASIC.and(mask),
         };
-        let Some(place) = self.view.place(thread, file) else { return Answer::Go };
-        let Some(mut status) = self.view.status(&place, wanted) else { return Answer::Go };
-        let Some(Record { owner, changed }) = self.record(&place, &status) else { return Answer::Go };
+        let (place, mut status) = match self.view.find(caller, file, wanted) {
+            None if !self.books.elsewhere().is_empty() => self.view.find_by_links(caller, file, wanted),
+            found => found,
+        }?;
+        let Record { owner, changed } = self.record(&place, &status)?;
         // later than what the kernel knows, if the owner changed behind its back
         let changed = changed.filter(|changed| *changed > status.changed());
-        if ((owner.uid, owner.gid) == status.owner() && changed.is_none()) || !still_waits() {
-            return Answer::Go;
+        if (owner.uid, owner.gid) == status.owner() && changed.is_none() {
+            return None;
         }
         status.set_owner(owner.uid, owner.gid);
         if let Some(changed) = changed {
             status.set_changed(changed);
         }
-        let bytes = match form {
-            Form::Stat => status.to_stat(),
-            Form::Statx(_) => status.to_statx(),
-        };
-        match caller::write(thread, into, &bytes) {
-            Ok(()) => Answer::Value(0),
-            // the kernel finds the same fault
-            Err(_) => Answer::Go,
+        match form {
+            Form::Stat => Some(status.to_stat()),
+            Form::Statx(_) => Some(status.to_statx()),
+            Form::X86(layout) => status.to_x86(layout),
         }
     }
 
@@ -62,33 +61,34 @@ impl Desk {
         let as_owned_by = |owner| Record { owner, changed: None };
         let (uid, gid) = status.owner();
         let as_shown = as_owned_by(Owner { uid, gid });
-        if status.device() == self.owners.device() {
-            return Some(self.owners.record(&self.inode(place, status)?).unwrap_or(as_shown));
+        if status.device() == self.books.owners.device() {
+            return Some(self.books.owners.record(&self.inode(place, status)?).unwrap_or(as_shown));
         }
-        if self.elsewhere.is_empty() {
+        if self.books.elsewhere().is_empty() {
             return Some(as_shown);
         }
         let inode = self.inode(place, status)?;
-        Some(self.elsewhere.get(&inode).copied().map_or(as_shown, as_owned_by))
+        Some(self.books.elsewhere().get(&inode).copied().map_or(as_shown, as_owned_by))
     }
 
     /// Asks for the time of birth where it matters: FUSE would send a message for it.
     fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
-        let is_roots = status.device() == self.owners.device();
-        let is_named_by_number = is_roots && !self.owners.goes_by_birth();
+        let is_roots = status.device() == self.books.owners.device();
+        let is_named_by_number = is_roots && !self.books.owners.goes_by_birth();
         let born = if is_named_by_number { (0, 0) } else { self.view.status(place, Wanted::BORN)?.born() };
         Some(Inode { device: status.device(), number: status.number(), born })
     }
 
     pub(super) fn change_owner(
         &mut self,
-        thread: i32,
+        caller: &Caller<'_>,
         file: File,
         user: Option<u32>,
         group: Option<u32>,
     ) -> Result<Answer, Errno> {
-        let Some(place) = self.view.place(thread, file) else { return Ok(Answer::Go) };
-        let Some(status) = self.view.status(&place, Wanted::BASIC) else { return Ok(Answer::Go) };
+        let found = self.view.find(caller, file, Wanted::BASIC);
+        let found = found.or_else(|| self.view.find_by_links(caller, file, Wanted::BASIC));
+        let Some((place, status)) = found else { return Ok(Answer::Go) };
         // what is not the invoking user's is the kernel's to judge
         if status.owner().0 != 0 {
             return Ok(Answer::Go);
@@ -98,33 +98,34 @@ impl Desk {
         };
         let after = Owner { uid: user.unwrap_or(before.uid), gid: group.unwrap_or(before.gid) };
         let changes_nothing = user.is_none() && group.is_none();
-        if !changes_nothing && !self.people.of(thread).may_give(before, after) {
+        if !changes_nothing && !self.books.people.of(caller.thread).may_give(before, after) {
             return Err(Errno::PERM);
         }
-        let is_roots = inode.device == self.owners.device();
+        let is_roots = inode.device == self.books.owners.device();
+        caller.still_waits()?;
         if FileType::from_raw_mode(status.mode()) != FileType::Directory
-            && (status.mode() & PRIVILEGED != 0 || (is_roots && self.owners.has_capabilities(&inode)))
+            && (status.mode() & PRIVILEGED != 0 || (is_roots && self.books.owners.has_capabilities(&inode)))
         {
             // the kernel takes setuid bits and capabilities away, as it would for any new owner
             let (root, roots) = (Some(Uid::ROOT), Some(Gid::ROOT));
             rustix::fs::chownat(self.view.from(), &place.path, root, roots, place.at_flags())?;
         }
         if is_roots {
-            self.owners.set_owner(&inode, after)?;
+            self.books.owners.set_owner(&inode, after)?;
         } else {
-            self.elsewhere.insert(inode, after);
+            self.books.elsewhere().insert(inode, after);
         }
         Ok(Answer::Value(0))
     }
 
     pub(super) fn make_device(
         &mut self,
-        thread: i32,
+        caller: &Caller<'_>,
         file: File,
         mode: u32,
         device: u32,
     ) -> Result<Answer, Errno> {
-        let Some(place) = self.view.place(thread, file) else { return Ok(Answer::Go) };
+        let Some(place) = self.view.place(caller, file) else { return Ok(Answer::Go) };
         let path = place.path.to_bytes();
         let split = path.iter().rposition(|&byte| byte == b'/').ok_or(Errno::INVAL)?;
         let name = &path[split + 1..];
@@ -136,17 +137,18 @@ impl Desk {
             Place { path: std::ffi::CString::new(directory).map_err(|_| Errno::INVAL)?, flags: 0 };
         let Some(above) = self.view.status(&directory, Wanted::BASIC) else { return Ok(Answer::Go) };
         // a node of a tmpfs or volume would be the host's: the kernel refuses it
-        if above.device() != self.owners.device() {
+        if above.device() != self.books.owners.device() {
             return Ok(Answer::Go);
         }
-        let identity = self.people.of(thread);
+        let identity = self.books.people.of(caller.thread);
         if identity.user.effective != 0 {
             return Err(Errno::PERM);
         }
         let parent = self.inode(&directory, &above).ok_or(Errno::NOENT)?;
-        let umask = self.umask(thread).ok_or(Errno::SRCH)?;
+        let umask = self.umask(caller.thread).ok_or(Errno::SRCH)?;
         let owner = Owner { uid: identity.user.file_system, gid: identity.group.file_system };
-        self.owners.make_device(&parent, name, (mode, umask), device, owner)?;
+        caller.still_waits()?;
+        self.books.owners.make_device(&parent, name, (mode, umask), device, owner)?;
         self.show(&place)?;
         Ok(Answer::Value(0))
     }

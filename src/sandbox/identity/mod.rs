@@ -22,17 +22,24 @@
 //! Nothing here guards the host: a call that is let through is judged by the kernel as ever, and the kernel knows nobody
 //! but the invoking user. What the image gets wrong by lying about itself, it gets wrong for itself.
 //!
-//! Not answered: calls made the way of 32-bit x86 and x32 (the kernel refuses them any other owner), and credentials that
-//! the kernel hands out itself (`SO_PEERCRED`, `/proc/PID/status`, the owner of `/proc/PID`).
+//! Calls the way of 32-bit x86 are answered like the native ones. To every other way, x32 among them, there is no system
+//! call: what nobody answers would show the kernel's ids.
+//!
+//! Not answered: credentials that travel with a message (`SCM_CREDENTIALS`), and what a procfs tells of processes
+//! (`/proc/PID/status`, the owner of `/proc/PID`). There everybody is root.
 
+mod books;
+mod caller;
 mod capabilities;
 mod clerk;
 mod execute;
 mod files;
 mod ids;
+mod peers;
 mod people;
 mod processes;
 mod view;
+mod watch;
 
 pub(super) use capabilities::Sets;
 pub(super) use clerk::Clerk;

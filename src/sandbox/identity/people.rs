@@ -72,28 +72,71 @@ impl People {
 
     /// Who a thread's process is.
     pub fn of(&self, thread: i32) -> Arc<Identity> {
-        let place = if self.is_uniform.load(Ordering::Acquire) { 0 } else { place(thread) };
-        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(rows.list.get(place).unwrap_or(&rows.list[0]))
+        let place = self.place(thread);
+        self.rows.read().unwrap_or_else(PoisonError::into_inner).at(place)
     }
 
-    /// A thread's process becomes another. Errors with EAGAIN where it cannot be noted.
-    pub fn become_other(&self, thread: i32, identity: Identity) -> Result<(), Errno> {
+    /// A thread's process becomes another. Returns who it was. Errors with what `change` says, or EAGAIN where it cannot be
+    /// noted. `still_waits`: as [`super::caller::Caller::still_waits`].
+    pub fn change(
+        &self,
+        thread: i32,
+        still_waits: &dyn Fn() -> Result<(), Errno>,
+        change: impl FnOnce(&Identity) -> Result<Identity, Errno>,
+    ) -> Result<Arc<Identity>, Errno> {
+        // held over all of it: two threads of a process may change it at once
         let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
-        let place = match rows.places.get(&identity) {
-            Some(&place) => place,
-            None if rows.list.len() >= MOST => return Err(Errno::AGAIN),
-            None => {
-                let (place, identity) = (rows.list.len(), Arc::new(identity));
-                rows.list.push(Arc::clone(&identity));
-                rows.places.insert(identity, place);
-                place
-            }
-        };
-        drop(rows);
-        self.is_uniform.store(false, Ordering::Release);
-        caller::set_mark(thread, FIRST + place as u64).map_err(|_| Errno::AGAIN)
+        let before = rows.at(self.place(thread));
+        let after = change(&before)?;
+        if after != *before {
+            let place = rows.place(after)?;
+            self.is_uniform.store(false, Ordering::Release);
+            mark(thread, place, still_waits)?;
+        }
+        Ok(before)
     }
+
+    /// The same of a process that may be gone.
+    pub fn find(&self, process: i32) -> Option<Arc<Identity>> {
+        caller::mark(process).is_ok().then(|| self.of(process))
+    }
+
+    fn place(&self, thread: i32) -> usize {
+        if self.is_uniform.load(Ordering::Acquire) { 0 } else { place(thread) }
+    }
+}
+
+impl Rows {
+    fn at(&self, place: usize) -> Arc<Identity> {
+        Arc::clone(self.list.get(place).unwrap_or(&self.list[0]))
+    }
+
+    /// The row of an identity. Errors with EAGAIN where there are too many.
+    fn place(&mut self, identity: Identity) -> Result<usize, Errno> {
+        if let Some(&place) = self.places.get(&identity) {
+            return Ok(place);
+        }
+        if self.list.len() >= MOST {
+            return Err(Errno::AGAIN);
+        }
+        let (place, identity) = (self.list.len(), Arc::new(identity));
+        self.list.push(Arc::clone(&identity));
+        self.places.insert(identity, place);
+        Ok(place)
+    }
+}
+
+/// Marks the process of a thread that waits. If it was gone when the mark was set, whoever has its number now is given its
+/// own mark back.
+fn mark(thread: i32, place: usize, still_waits: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    still_waits()?;
+    let before = caller::set_mark(thread, FIRST + place as u64).map_err(|_| Errno::AGAIN)?;
+    still_waits().inspect_err(|_| {
+        // nobody has the number: nobody to make it good to
+        if let Err(error) = caller::set_mark(thread, before) {
+            debug_assert_eq!(error.raw_os_error(), Some(Errno::SRCH.raw_os_error()));
+        }
+    })
 }
 
 /// The row that a thread's mark names. Whoever is gone, or has set the limit to something else, is the first again.
@@ -124,13 +167,23 @@ mod tests {
         people.begin(Identity::new(5, 5, &[], Sets::default()));
         assert_eq!(people.of(here).user.real, 5);
         let other = Identity::new(7, 8, &[10, 9], Sets::default());
-        people.become_other(here, other.clone()).unwrap();
+        let become_other =
+            |thread, other: &Identity| people.change(thread, &|| Ok(()), |_| Ok(other.clone()));
+        assert_eq!(become_other(here, &other).unwrap().user.real, 5);
         assert_eq!(*people.of(here), other);
         assert_eq!(people.of(here).groups, [9, 10]);
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         assert_eq!(people.owner(child.id()), Owner { uid: 7, gid: 8 });
-        people.become_other(child.id().cast_signed(), Identity::new(5, 5, &[], Sets::default())).unwrap();
+        become_other(child.id().cast_signed(), &Identity::new(5, 5, &[], Sets::default())).unwrap();
         assert_eq!((people.of(child.id().cast_signed()).user.real, people.of(here).user.real), (5, 7));
+        // its number became another's in the very moment
+        let asked = std::cell::Cell::new(0);
+        let gone = || if asked.replace(asked.get() + 1) == 0 { Ok(()) } else { Err(Errno::SRCH) };
+        assert_eq!(
+            people.change(here, &gone, |_| Ok(Identity::new(6, 6, &[], Sets::default()))),
+            Err(Errno::SRCH)
+        );
+        assert_eq!(people.of(here).user.real, 7);
         child.kill().unwrap();
         child.wait().unwrap();
     }

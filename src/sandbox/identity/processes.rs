@@ -1,15 +1,18 @@
 //! Calls about the caller itself: its ids, groups and capabilities.
 
-use rbuild_userns::caller;
-use rbuild_userns::seccomp::notify::Answer;
-use rbuild_userns::seccomp::notify::call::{Address, Change, Kind, Part};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use rbuild_userns::seccomp::notify::Answer;
+use rbuild_userns::seccomp::notify::call::{Address, Change, Kind, Part, Width};
+
+use super::Errno;
+use super::caller::Caller;
 use super::capabilities::{Kept, SET_GID, SET_UID, Sets};
 use super::clerk::Desk;
 use super::ids::{Ids, Power};
 use super::people::Identity;
 use super::view::field;
-use super::{Errno, errno};
 
 /// The most further groups of a process (`NGROUPS_MAX`).
 const MOST_GROUPS: i32 = 65_536;
@@ -42,136 +45,144 @@ impl Identity {
     }
 }
 
-impl Desk {
-    pub(super) fn id(&self, thread: i32, kind: Kind, part: Part) -> Answer {
-        let ids = self.people.of(thread).ids(kind);
-        Answer::Value(i64::from(match part {
+impl Desk<'_> {
+    pub(super) fn id(&self, caller: &Caller<'_>, kind: Kind, part: Part) -> Answer {
+        let ids = self.books.people.of(caller.thread).ids(kind);
+        let id = match part {
             Part::Real => ids.real,
             Part::Effective => ids.effective,
-        }))
+        };
+        Answer::Value(caller.ids.shown(id).into())
     }
 
     pub(super) fn all_ids(
         &self,
-        thread: i32,
+        caller: &Caller<'_>,
         kind: Kind,
         into: [Address; 3],
-        still_waits: &dyn Fn() -> bool,
     ) -> Result<Answer, Errno> {
-        let ids = self.people.of(thread).ids(kind);
-        if still_waits() {
-            for (address, id) in into.into_iter().zip([ids.real, ids.effective, ids.saved]) {
-                caller::write(thread, address, &id.to_ne_bytes()).map_err(|error| errno(&error))?;
-            }
+        let ids = self.books.people.of(caller.thread).ids(kind);
+        for (address, id) in into.into_iter().zip([ids.real, ids.effective, ids.saved]) {
+            caller.write(address, &caller.ids.encode(id))?;
         }
         DONE
     }
 
-    pub(super) fn change_ids(&self, thread: i32, kind: Kind, change: Change) -> Result<Answer, Errno> {
-        let before = self.people.of(thread);
-        let after = before.changed(kind, change)?;
-        if after != *before {
-            self.people.become_other(thread, after)?;
-        }
+    pub(super) fn change_ids(
+        &self,
+        caller: &Caller<'_>,
+        kind: Kind,
+        change: Change,
+    ) -> Result<Answer, Errno> {
+        let before = self.change(caller, |before| before.changed(kind, change))?;
         match change {
-            Change::FileSystem(_) => Ok(Answer::Value(before.ids(kind).file_system.into())),
+            Change::FileSystem(_) => Ok(Answer::Value(caller.ids.shown(before.ids(kind).file_system).into())),
             _ => DONE,
         }
     }
 
-    pub(super) fn groups(
+    /// The caller's process becomes another. Returns who it was.
+    pub(super) fn change(
         &self,
-        thread: i32,
-        room: i32,
-        into: Address,
-        still_waits: &dyn Fn() -> bool,
-    ) -> Result<Answer, Errno> {
-        let identity = self.people.of(thread);
-        let count = i32::try_from(identity.groups.len()).unwrap_or(MOST_GROUPS);
+        caller: &Caller<'_>,
+        change: impl FnOnce(&Identity) -> Result<Identity, Errno>,
+    ) -> Result<Arc<Identity>, Errno> {
+        self.books.people.change(caller.thread, &|| caller.still_waits(), change)
+    }
+
+    pub(super) fn groups(&self, caller: &Caller<'_>, room: i32, into: Address) -> Result<Answer, Errno> {
+        let identity = self.books.people.of(caller.thread);
+        let count = i32::try_from(identity.groups.len()).map_err(|_| Errno::INVAL)?;
         if room != 0 {
             if room < count {
                 return Err(Errno::INVAL);
             }
-            let bytes: Vec<u8> = identity.groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
-            if still_waits() {
-                caller::write(thread, into, &bytes).map_err(|error| errno(&error))?;
-            }
+            let bytes: Vec<u8> = identity.groups.iter().flat_map(|group| caller.ids.encode(*group)).collect();
+            caller.write(into, &bytes)?;
         }
         Ok(Answer::Value(count.into()))
     }
 
-    pub(super) fn change_groups(&self, thread: i32, count: i32, from: Address) -> Result<Answer, Errno> {
-        let before = self.people.of(thread);
-        if !before.capabilities.has(SET_GID) {
+    pub(super) fn change_groups(
+        &self,
+        caller: &Caller<'_>,
+        count: i32,
+        from: Address,
+    ) -> Result<Answer, Errno> {
+        if !self.books.people.of(caller.thread).capabilities.has(SET_GID) {
             return Err(Errno::PERM);
         }
         let count = usize::try_from(count).ok().filter(|_| count <= MOST_GROUPS).ok_or(Errno::INVAL)?;
-        let mut bytes = vec![0; count * size_of::<u32>()];
-        caller::read(thread, from, &mut bytes).map_err(|error| errno(&error))?;
-        let mut groups: Vec<u32> = words(&bytes).collect();
+        let mut groups = caller.ids.decode(&caller.read(from, count * caller.ids.size())?);
         groups.sort_unstable();
-        self.people.become_other(thread, Identity { groups, ..Identity::clone(&before) })?;
+        self.change(caller, |before| Ok(Identity { groups, ..before.clone() }))?;
         DONE
     }
 
     /// The kernel notes it too, to no effect but that the program is told what it expects.
-    pub(super) fn keep_capabilities(&self, thread: i32, keep: bool) -> Result<Answer, Errno> {
+    pub(super) fn keep_capabilities(&self, caller: &Caller<'_>, keep: bool) -> Result<Answer, Errno> {
         let kept = if keep { Kept::Yes } else { Kept::No };
-        let before = self.people.of(thread);
-        if before.kept != kept {
-            self.people.become_other(thread, Identity { kept, ..Identity::clone(&before) })?;
-        }
+        self.change(caller, |before| Ok(Identity { kept, ..before.clone() }))?;
         Ok(Answer::Go)
     }
 
     pub(super) fn capabilities(
         &self,
-        thread: i32,
+        caller: &Caller<'_>,
         header: Address,
         data: Address,
-        still_waits: &dyn Fn() -> bool,
     ) -> Result<Answer, Errno> {
-        let Some(form) = self.form(thread, header).filter(|_| data != 0) else { return Ok(Answer::Go) };
-        let sets = self.people.of(thread).capabilities;
-        if still_waits() {
-            caller::write(thread, data, &form.encode(sets)).map_err(|error| errno(&error))?;
-        }
+        let Some(form) = self.form(caller, header).filter(|_| data != 0) else { return Ok(Answer::Go) };
+        caller.write(data, &form.encode(self.books.people.of(caller.thread).capabilities))?;
         DONE
     }
 
     pub(super) fn change_capabilities(
         &self,
-        thread: i32,
+        caller: &Caller<'_>,
         header: Address,
         data: Address,
     ) -> Result<Answer, Errno> {
-        let Some(form) = self.form(thread, header) else { return Ok(Answer::Go) };
-        let mut bytes = vec![0; form.size()];
-        caller::read(thread, data, &mut bytes).map_err(|error| errno(&error))?;
-        let before = self.people.of(thread);
-        let capabilities = before.capabilities.changed(CapabilityForm::decode(&bytes), self.bounding)?;
-        if capabilities != before.capabilities {
-            self.people.become_other(thread, Identity { capabilities, ..Identity::clone(&before) })?;
-        }
+        let Some(form) = self.form(caller, header) else { return Ok(Answer::Go) };
+        let wanted = CapabilityForm::decode(&caller.read(data, form.size())?);
+        self.change(caller, |before| {
+            let capabilities = before.capabilities.changed(wanted, self.books.bounding)?;
+            Ok(Identity { capabilities, ..before.clone() })
+        })?;
         DONE
     }
 
     /// The limit that carries the mark: to the program it is one that nobody set, and setting it is of no effect anyway.
-    pub(super) fn limit(thread: i32, into: Address, still_waits: &dyn Fn() -> bool) -> Result<Answer, Errno> {
-        if into != 0 && still_waits() {
-            caller::write(thread, into, &caller::no_limit()).map_err(|error| errno(&error))?;
+    pub(super) fn limit(caller: &Caller<'_>, into: Address, unlimited: &[u8]) -> Result<Answer, Errno> {
+        if into != 0 {
+            caller.write(into, unlimited)?;
         }
         DONE
     }
 
+    /// From now on each call has to look whose root it is about.
+    pub(super) fn roots_differ(&self) -> Answer {
+        self.books.roots_differ.store(true, Ordering::Release);
+        Answer::Go
+    }
+
+    /// A new process or thread, with mounts of its own perhaps.
+    pub(super) fn copy(&self, caller: &Caller<'_>, arguments: Address) -> Answer {
+        /// `CLONE_NEWNS`
+        const MOUNTS: u64 = 0x2_0000;
+        // the flags come first; where they cannot be read the kernel finds the same fault
+        let flags = caller.read(arguments, 8).ok().and_then(|bytes| bytes.try_into().ok());
+        if flags.is_some_and(|flags| u64::from_ne_bytes(flags) & MOUNTS != 0) {
+            return self.roots_differ();
+        }
+        Answer::Go
+    }
+
     /// How the data behind a capability header is laid out, if it is about the caller. Anything else is the kernel's.
-    fn form(&self, thread: i32, header: Address) -> Option<CapabilityForm> {
-        let mut bytes = [0; 8];
-        caller::read(thread, header, &mut bytes).ok()?;
-        let mut header = words(&bytes);
-        let (version, pid) = (header.next()?, header.next()?);
+    fn form(&self, caller: &Caller<'_>, header: Address) -> Option<CapabilityForm> {
+        let [version, pid] = Width::Wide.decode(&caller.read(header, 8).ok()?)[..] else { return None };
         let is_caller = pid == 0 || {
-            let status = self.view.text(thread, "status")?;
+            let status = self.view.text(caller.thread, "status")?;
             field(&status, "NSpid:")?.split_whitespace().next_back()? == pid.to_string()
         };
         is_caller.then(|| CapabilityForm::of(version)).flatten()
@@ -212,16 +223,12 @@ impl CapabilityForm {
 
     fn decode(bytes: &[u8]) -> Sets {
         let mut sets = [0_u64; 3];
-        for (place, half) in words(bytes).enumerate() {
+        for (place, half) in Width::Wide.decode(bytes).into_iter().enumerate() {
             sets[place % 3] |= u64::from(half) << (32 * (place / 3));
         }
         let [effective, permitted, inheritable] = sets;
         Sets { effective, permitted, inheritable }
     }
-}
-
-fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]))
 }
 
 #[cfg(test)]

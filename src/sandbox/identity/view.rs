@@ -4,7 +4,10 @@
 //! to. So that absolute symlinks lead the same way, the clerk's thread has the step's root as its own.
 
 use std::ffi::CString;
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rbuild_userns::caller;
 use rbuild_userns::mount::{Attributes, Tree};
@@ -13,10 +16,14 @@ use rbuild_userns::status::{Status, Wanted};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags};
 
+use super::caller::Caller;
+
 /// `AT_NO_AUTOMOUNT` and `AT_STATX_SYNC_TYPE`: of no weight here, and handed on.
 const HARMLESS: u32 = 0x800 | 0x6000;
 const NOFOLLOW: u32 = 0x100;
 const EMPTY: u32 = 0x1000;
+/// As many as the kernel follows in a path.
+const MOST_LINKS: usize = 40;
 
 /// A file as the clerk can name it.
 pub struct Place {
@@ -40,23 +47,15 @@ pub struct View {
     is_own: bool,
     /// The device of the procfs itself.
     device: u64,
-    roots: Roots,
-}
-
-/// Whether the thread's root is the caller's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Roots {
-    /// Not yet.
-    Unknown,
-    /// Every process of the step has the one that is entered.
-    One,
-    /// Somebody asked for another: each call has to look.
-    Many,
+    /// The thread has a process's root as its own.
+    is_inside: bool,
+    /// Somebody asked for another root or other mounts: each call has to look.
+    differ: Arc<AtomicBool>,
 }
 
 impl View {
     /// For the thread that calls it, which from then on has a root and working directory of its own.
-    pub fn open() -> std::io::Result<Self> {
+    pub fn open(differ: Arc<AtomicBool>) -> std::io::Result<Self> {
         caller::unshare_directories()?;
         // where the outer one is masked no new one can be mounted, and the outer one numbers processes its own way
         let (proc, is_own) = match Tree::new("proc", &[], Attributes::empty()) {
@@ -64,7 +63,7 @@ impl View {
             Err(_) => (rustix::fs::open("/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?, false),
         };
         let device = Status::of(proc.as_fd(), c"", EMPTY, Wanted::BASIC)?.device();
-        Ok(Self { proc, is_own, device, roots: Roots::Unknown })
+        Ok(Self { proc, is_own, device, is_inside: false, differ })
     }
 
     /// Where places start.
@@ -72,39 +71,68 @@ impl View {
         self.proc.as_fd()
     }
 
-    /// From now on processes may differ in their roots.
-    pub fn roots_differ(&mut self) {
-        self.roots = Roots::Many;
+    /// A file that a caller names, and its attributes. `None`: the kernel shall say what is wrong with it.
+    pub fn find(&mut self, caller: &Caller<'_>, file: File, wanted: Wanted) -> Option<(Place, Status)> {
+        let place = self.place(caller, file)?;
+        let status = self.status(&place, wanted)?;
+        Some((place, status))
     }
 
-    /// The place of a file that a thread names. `None`: the kernel shall say what is wrong with it.
-    pub fn place(&mut self, thread: i32, file: File) -> Option<Place> {
+    /// The same where symlinks at the end lead by the caller's own directory in the procfs, as those to `/dev/stdout` do:
+    /// nobody but the caller can follow them.
+    pub fn find_by_links(
+        &mut self,
+        caller: &Caller<'_>,
+        file: File,
+        wanted: Wanted,
+    ) -> Option<(Place, Status)> {
+        let Place { mut path, flags } =
+            self.place(caller, file).filter(|place| place.flags & NOFOLLOW == 0)?;
+        for _ in 0..MOST_LINKS {
+            let target = rustix::fs::readlinkat(&self.proc, &path, Vec::new()).ok()?.into_bytes();
+            if let Some(own) = self.of_the_caller(caller.thread, &target) {
+                let place = Place { path: CString::new(own).ok()?, flags };
+                let status = self.status(&place, wanted)?;
+                return Some((place, status));
+            }
+            let directory = match path.as_bytes().iter().rposition(|&byte| byte == b'/') {
+                Some(slash) if target.first() != Some(&b'/') => &path.as_bytes()[..=slash],
+                _ => &[],
+            };
+            path = CString::new([directory, &target].concat()).ok()?;
+        }
+        None
+    }
+
+    /// The place of a file that a caller names. `None`: the kernel shall say what is wrong with it.
+    pub fn place(&mut self, caller: &Caller<'_>, file: File) -> Option<Place> {
+        let thread = caller.thread;
         let known = HARMLESS | NOFOLLOW | EMPTY;
         if file.flags & !known != 0 {
             return None;
         }
-        let mut given = Vec::new();
-        if file.path != 0 {
-            caller::read_path(thread, file.path, &mut given).ok()?;
-        }
-        let start = || match file.from {
-            From::Here => Some(format!("{}/cwd", self.name(thread)?)),
-            From::Descriptor(number) => Some(format!("{}/fd/{number}", self.name(thread)?)),
-        };
+        let given = if file.path == 0 { Vec::new() } else { caller.read_path(file.path).ok()? };
         let flags = file.flags & (HARMLESS | NOFOLLOW);
         if given.is_empty() {
-            let path = CString::new(start().filter(|_| file.may_be_empty())?).ok()?;
+            let path = CString::new(self.start(thread, file.from).filter(|_| file.may_be_empty())?).ok()?;
             return Some(Place { path, flags: flags & HARMLESS });
         }
-        let path = if given[0] != b'/' {
-            [start()?.as_bytes(), b"/", &given].concat()
-        } else if let Some((own, rest)) = of_the_caller(&given) {
-            [self.name(thread)?.as_bytes(), own, rest].concat()
-        } else {
-            given
-        };
         self.enter_root(thread)?;
+        let path = if given[0] == b'/' {
+            self.of_the_caller(thread, &given).unwrap_or(given)
+        } else {
+            [self.start(thread, file.from)?.as_bytes(), b"/", &given].concat()
+        };
         Some(Place { path: CString::new(path).ok()?, flags })
+    }
+
+    /// Where a relative path starts.
+    fn start(&self, thread: i32, from: From) -> Option<String> {
+        let name = self.name(thread)?;
+        Some(match from {
+            From::Here => format!("{name}/cwd"),
+            From::Descriptor(number) => format!("{name}/fd/{number}"),
+        })
     }
 
     /// The attributes of what is there. `None`: nothing, or what is the procfs's own and differs from the caller's.
@@ -115,10 +143,39 @@ impl View {
 
     /// A file of `/proc/<thread>`, as text.
     pub fn text(&self, thread: i32, file: &str) -> Option<String> {
+        String::from_utf8(self.bytes(thread, file)?).ok()
+    }
+
+    /// A file of `/proc/<thread>`.
+    pub fn bytes(&self, thread: i32, file: &str) -> Option<Vec<u8>> {
         let path = format!("{}/{file}", self.name(thread)?);
         let file =
             rustix::fs::openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        std::io::read_to_string(std::fs::File::from(file)).ok()
+        let mut bytes = Vec::new();
+        std::fs::File::from(file).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// The process that a thread belongs to, where its number is known.
+    pub fn process(&self, thread: i32) -> Option<i32> {
+        let status = self.is_own.then(|| self.text(thread, "status")).flatten()?;
+        field(&status, "Tgid:")?.parse().ok()
+    }
+
+    /// A path that leads to whoever asks, as the clerk has to ask for it. `None`: it does not.
+    fn of_the_caller(&self, thread: i32, path: &[u8]) -> Option<Vec<u8>> {
+        let (own, rest) = of_the_caller(path)?;
+        let proc = rustix::fs::statfs(c"/proc").ok()?;
+        // another root may have none, and files of its own in /dev
+        let is_proc = proc.f_type == rustix::fs::PROC_SUPER_MAGIC;
+        let links = path.strip_prefix(b"/dev/").map(|name| name.split(|&byte| byte == b'/').next());
+        let leads_there = links.flatten().is_none_or(|link| {
+            let link = [b"/dev/", link].concat();
+            rustix::fs::readlink(&*link, Vec::new())
+                .is_ok_and(|target| target.as_bytes().starts_with(b"/proc/self/"))
+        });
+        (is_proc && leads_there).then_some(())?;
+        Some([self.name(thread)?.as_bytes(), own, rest].concat())
     }
 
     /// A thread's directory in the procfs.
@@ -144,7 +201,8 @@ impl View {
     }
 
     fn enter_root(&mut self, thread: i32) -> Option<()> {
-        if self.roots == Roots::One {
+        let differ = self.differ.load(Ordering::Acquire);
+        if self.is_inside && !differ {
             return Some(());
         }
         let root = format!("{}/root", self.name(thread)?);
@@ -152,9 +210,7 @@ impl View {
             rustix::fs::openat(&self.proc, root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
         rustix::process::fchdir(&root).ok()?;
         rustix::process::chroot(".").ok()?;
-        if self.roots == Roots::Unknown {
-            self.roots = Roots::One;
-        }
+        self.is_inside = true;
         Some(())
     }
 }
@@ -162,8 +218,9 @@ impl View {
 /// Paths that lead to whoever asks, and so elsewhere for the caller than for the clerk: the part of the caller's directory
 /// in the procfs, and what follows it. Not where it goes up again: the clerk's procfs shows what is outside of the step.
 fn of_the_caller(path: &[u8]) -> Option<(&'static [u8], &[u8])> {
-    let ways: [(&[u8], &[u8]); 5] = [
+    let ways: [(&[u8], &[u8]); 6] = [
         (b"/proc/self/", b"/"),
+        (b"/proc/thread-self/", b"/"),
         (b"/dev/fd/", b"/fd/"),
         (b"/dev/stdin", b"/fd/0"),
         (b"/dev/stdout", b"/fd/1"),
@@ -184,11 +241,12 @@ mod tests {
 
     #[test]
     fn what_leads_to_the_caller_is_known() {
-        let rows: [(&str, Option<&str>); 9] = [
+        let rows: [(&str, Option<&str>); 10] = [
             ("/proc/self/fd/3", Some("/fd/3")),
             ("/proc/self/cwd/x", Some("/cwd/x")),
             ("/dev/fd/3/x", Some("/fd/3/x")),
             ("/dev/stdout", Some("/fd/1")),
+            ("/proc/thread-self/fd/3", Some("/fd/3")),
             ("/proc/selfish", None),
             ("/dev/null", None),
             ("/proc/self/../1/root/x", None),

@@ -22,9 +22,10 @@ const ARCH_OFFSET: u32 = 4;
 const LOAD_WORD: u16 = 0x20;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const JUMP_IF_NOT_BELOW: u16 = 0x35;
+const JUMP: u16 = 0x05;
 const RETURN: u16 = 0x06;
 // linux/audit.h
-const X86: u32 = 0x4000_0003;
+pub(super) const X86: u32 = 0x4000_0003;
 // `__X32_SYSCALL_BIT`; no architecture has so many calls
 const X32: u32 = 0x4000_0000;
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +34,16 @@ pub(super) const NATIVE: u32 = 0xc000_003e;
 pub(super) const NATIVE: u32 = 0xc000_00b7;
 #[cfg(target_arch = "riscv64")]
 pub(super) const NATIVE: u32 = 0xc000_00f3;
+
+impl Abi {
+    /// `AUDIT_ARCH_*`
+    const fn arch(self) -> u32 {
+        match self {
+            Self::Native => NATIVE,
+            Self::X86 => X86,
+        }
+    }
+}
 
 type Program = Vec<sock_filter>;
 
@@ -95,7 +106,7 @@ fn fates(profile: &Profile, capabilities: &Capabilities, abi: Abi) -> Fates {
     fates
 }
 
-type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+pub(super) type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// The calls with an answer that is wanted. No rule for a number: the number alone decides.
 fn select(fates: &Fates, wanted: impl Fn(Action) -> bool) -> Result<Rules, BackendError> {
@@ -149,19 +160,29 @@ fn width(action: Action, condition: &Condition) -> SeccompCmpArgLen {
 }
 
 fn assemble(rules: Rules, otherwise: Action, matched: Action, abi: Abi) -> Result<Program, BackendError> {
-    let mut program = native(rules, to_seccompiler(otherwise), to_seccompiler(matched))?;
-    if let (Abi::X86, [_, ours, ..]) = (abi, &mut program[..]) {
-        ours.k = X86;
-    }
-    Ok(program)
+    assembled(rules, to_seccompiler(otherwise), to_seccompiler(matched), abi)
 }
 
-/// Hands the calls that are named over to a listener.
-pub(super) fn handover(rules: Rules) -> Result<Program, BackendError> {
+/// Hands the calls that are named over to a listener, whose only program this is: one for each way to make calls.
+pub(super) fn handover(native: Rules, x86: Option<Rules>) -> Result<Program, BackendError> {
     // the assembler knows no such answer: a trace takes its place
     let trace = SeccompAction::Trace(0);
     let stands_for = u32::from(trace.clone());
-    let mut program = native(rules, SeccompAction::Allow, trace)?;
+    let parts: Vec<_> = [(Abi::Native, Some(native)), (Abi::X86, x86)]
+        .into_iter()
+        .filter_map(|(abi, rules)| Some((abi, rules?)))
+        .collect();
+    let mut program = gate(&parts.iter().map(|(abi, _)| *abi).collect::<Vec<_>>());
+    // what it lets pass goes on to the parts
+    program.pop();
+    for (abi, rules) in parts {
+        let mut part = assembled(rules, SeccompAction::Allow, trace.clone(), abi)?;
+        // a jump on a condition is too short for the way to the next part
+        part[2] =
+            sock_filter { code: JUMP, jt: 0, jf: 0, k: u32::try_from(part.len() - 3).expect("bounded") };
+        program.extend(part);
+    }
+    program.push(sock_filter { code: RETURN, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW });
     for step in program.iter_mut().filter(|step| step.code == RETURN && step.k == stands_for) {
         step.k = libc::SECCOMP_RET_USER_NOTIF;
     }
@@ -169,13 +190,19 @@ pub(super) fn handover(rules: Rules) -> Result<Program, BackendError> {
 }
 
 /// A program in which a call of another architecture passes.
-fn native(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<Program, BackendError> {
+fn assembled(
+    rules: Rules,
+    otherwise: SeccompAction,
+    matched: SeccompAction,
+    abi: Abi,
+) -> Result<Program, BackendError> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut program: Program = SeccompFilter::new(rules, otherwise, matched, arch)?.try_into()?;
     // every program begins `load arch; if it is ours skip one; kill`
     let [_, ours, kill, ..] = &mut program[..] else { return Ok(program) };
     assert_eq!((ours.code, kill.code), (JUMP_IF_EQUAL, RETURN), "seccompiler's preamble");
     kill.k = libc::SECCOMP_RET_ALLOW;
+    ours.k = abi.arch();
     Ok(program)
 }
 
@@ -191,12 +218,8 @@ fn gate(abis: &[Abi]) -> Program {
         step(LOAD_WORD, 0, ARCH_OFFSET),
     ];
     for (place, abi) in abis.iter().enumerate() {
-        let arch = match abi {
-            Abi::Native => NATIVE,
-            Abi::X86 => X86,
-        };
         let ahead = u8::try_from(abis.len() - place).expect("two at most");
-        gate.push(step(JUMP_IF_EQUAL, ahead, arch));
+        gate.push(step(JUMP_IF_EQUAL, ahead, abi.arch()));
     }
     gate.push(step(RETURN, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()));
     gate.push(step(RETURN, 0, libc::SECCOMP_RET_ALLOW));

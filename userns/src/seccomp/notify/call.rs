@@ -2,9 +2,7 @@
 //!
 //! The older forms (`stat`, `lchown`, …) are read as the newer ones: fewer things to answer.
 
-use std::collections::BTreeMap;
-
-use seccompiler::{SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
+use super::x86::Layout;
 
 /// An address in the caller's memory; 0 is none.
 pub type Address = u64;
@@ -41,8 +39,10 @@ pub enum Call {
     },
     /// The process turns into this program.
     Execute(File),
-    /// `/` becomes another directory.
+    /// `/` becomes another directory, or the mounts below it another's.
     ChangeRoot,
+    /// A new process or thread, with the arguments of `clone3` there.
+    Copy(Address),
     /// Whether permitted capabilities survive a change of user.
     KeepCapabilities(bool),
     /// One id of the caller's.
@@ -60,7 +60,23 @@ pub enum Call {
     /// New capability sets of the caller: header and data.
     ChangeCapabilities(Address, Address),
     /// The limit that carries the mark ([`crate::caller::mark`]) is looked at, to be written there, or set.
-    Limit(Address),
+    Limit {
+        /// Where the old limit goes.
+        into: Address,
+        /// The bytes of one that nobody set.
+        unlimited: &'static [u8],
+    },
+    /// Who is at the other end of a socket (`SO_PEERCRED`).
+    Peer {
+        /// Its descriptor.
+        socket: i32,
+        /// Where the credentials go.
+        into: Address,
+        /// Where their length stands: how much room there is, and how much was written.
+        length: Address,
+    },
+    /// A form so old that nobody speaks it any more.
+    Obsolete,
 }
 
 /// How a call names a file.
@@ -90,6 +106,17 @@ pub enum Form {
     Stat,
     /// `struct statx`, with the mask of what is wanted.
     Statx(u32),
+    /// One of 32-bit x86.
+    X86(Layout),
+}
+
+/// How wide ids are in memory and in what is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// 32 bits.
+    Wide,
+    /// 16 bits: the first calls of 32-bit x86.
+    Narrow,
 }
 
 /// Users or groups.
@@ -123,158 +150,19 @@ pub enum Change {
     FileSystem(u32),
 }
 
-const PR_SET_KEEPCAPS: u32 = 8;
-const MARK: u32 = crate::caller::LIMIT;
-const NOFOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW.unsigned_abs();
-const EMPTY: u32 = libc::AT_EMPTY_PATH.unsigned_abs();
-
-/// Handed over whatever their arguments.
-const WHOLE: &[libc::c_long] = &[
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
-    libc::SYS_fstat,
-    libc::SYS_newfstatat,
-    libc::SYS_statx,
-    libc::SYS_execve,
-    libc::SYS_execveat,
-    libc::SYS_chroot,
-    libc::SYS_getuid,
-    libc::SYS_geteuid,
-    libc::SYS_getgid,
-    libc::SYS_getegid,
-    libc::SYS_getresuid,
-    libc::SYS_getresgid,
-    libc::SYS_getgroups,
-    libc::SYS_setuid,
-    libc::SYS_setgid,
-    libc::SYS_setreuid,
-    libc::SYS_setregid,
-    libc::SYS_setresuid,
-    libc::SYS_setresgid,
-    libc::SYS_setfsuid,
-    libc::SYS_setfsgid,
-    libc::SYS_setgroups,
-    libc::SYS_capget,
-    libc::SYS_capset,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_chown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lchown,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_stat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_lstat,
-];
-
-/// What the filter hands over.
-pub(super) fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        WHOLE.iter().map(|&number| (number, Vec::new())).collect();
-    let when = |argument: u8, operator, value: u32| {
-        let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into())?;
-        SeccompRule::new(vec![condition])
-    };
-    let device = |argument| -> Result<_, seccompiler::BackendError> {
-        let kind = SeccompCmpOp::MaskedEq(libc::S_IFMT.into());
-        Ok(vec![when(argument, kind.clone(), libc::S_IFCHR)?, when(argument, kind, libc::S_IFBLK)?])
-    };
-    rules.insert(libc::SYS_mknodat, device(2)?);
-    #[cfg(target_arch = "x86_64")]
-    rules.insert(libc::SYS_mknod, device(1)?);
-    let of_the_mark = |argument| when(argument, SeccompCmpOp::Eq, MARK).map(|rule| vec![rule]);
-    rules.insert(libc::SYS_getrlimit, of_the_mark(0)?);
-    rules.insert(libc::SYS_setrlimit, of_the_mark(0)?);
-    rules.insert(libc::SYS_prlimit64, of_the_mark(1)?);
-    rules.insert(libc::SYS_prctl, vec![when(0, SeccompCmpOp::Eq, PR_SET_KEEPCAPS)?]);
-    Ok(rules)
-}
-
-impl Call {
-    /// Reads a number and its arguments. `None`: a call that was not asked for.
-    pub(super) fn decode(number: i32, arguments: [u64; 6]) -> Option<Self> {
-        let [first, second, third, fourth, fifth, _] = arguments;
-        let (ids, user, group) = (|value| optional(low(value)), Kind::User, Kind::Group);
-        Some(match libc::c_long::from(number) {
-            libc::SYS_fstat => Self::Status { file: File::open(first), into: second, form: Form::Stat },
-            libc::SYS_newfstatat => {
-                Self::Status { file: File::at(first, second, low(fourth)), into: third, form: Form::Stat }
-            }
-            libc::SYS_statx => Self::Status {
-                file: File::at(first, second, low(third)),
-                into: fifth,
-                form: Form::Statx(low(fourth)),
-            },
-            libc::SYS_fchown => {
-                Self::ChangeOwner { file: File::open(first), user: ids(second), group: ids(third) }
-            }
-            libc::SYS_fchownat => Self::ChangeOwner {
-                file: File::at(first, second, low(fifth)),
-                user: ids(third),
-                group: ids(fourth),
-            },
-            libc::SYS_mknodat => Self::MakeDevice {
-                file: File::at(first, second, NOFOLLOW),
-                mode: low(third),
-                device: low(fourth),
-            },
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_stat => Self::Status { file: File::named(first, 0), into: second, form: Form::Stat },
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_lstat => {
-                Self::Status { file: File::named(first, NOFOLLOW), into: second, form: Form::Stat }
-            }
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_chown => {
-                Self::ChangeOwner { file: File::named(first, 0), user: ids(second), group: ids(third) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_lchown => {
-                Self::ChangeOwner { file: File::named(first, NOFOLLOW), user: ids(second), group: ids(third) }
-            }
-            #[cfg(target_arch = "x86_64")]
-            libc::SYS_mknod => {
-                Self::MakeDevice { file: File::named(first, NOFOLLOW), mode: low(second), device: low(third) }
-            }
-            libc::SYS_execve => Self::Execute(File::named(first, 0)),
-            libc::SYS_execveat => Self::Execute(File::at(first, second, low(fifth))),
-            libc::SYS_chroot => Self::ChangeRoot,
-            libc::SYS_prctl => Self::KeepCapabilities(second != 0),
-            libc::SYS_getrlimit => Self::Limit(second),
-            libc::SYS_setrlimit => Self::Limit(0),
-            libc::SYS_prlimit64 => Self::Limit(fourth),
-            libc::SYS_getuid => Self::Id(user, Part::Real),
-            libc::SYS_geteuid => Self::Id(user, Part::Effective),
-            libc::SYS_getgid => Self::Id(group, Part::Real),
-            libc::SYS_getegid => Self::Id(group, Part::Effective),
-            libc::SYS_getresuid => Self::AllIds(user, [first, second, third]),
-            libc::SYS_getresgid => Self::AllIds(group, [first, second, third]),
-            libc::SYS_setuid => Self::ChangeIds(user, Change::All(low(first))),
-            libc::SYS_setgid => Self::ChangeIds(group, Change::All(low(first))),
-            libc::SYS_setreuid => Self::ChangeIds(user, Change::RealEffective(ids(first), ids(second))),
-            libc::SYS_setregid => Self::ChangeIds(group, Change::RealEffective(ids(first), ids(second))),
-            libc::SYS_setresuid => Self::ChangeIds(user, Change::Each([first, second, third].map(ids))),
-            libc::SYS_setresgid => Self::ChangeIds(group, Change::Each([first, second, third].map(ids))),
-            libc::SYS_setfsuid => Self::ChangeIds(user, Change::FileSystem(low(first))),
-            libc::SYS_setfsgid => Self::ChangeIds(group, Change::FileSystem(low(first))),
-            libc::SYS_getgroups => Self::Groups(low(first).cast_signed(), second),
-            libc::SYS_setgroups => Self::ChangeGroups(low(first).cast_signed(), second),
-            libc::SYS_capget => Self::Capabilities(first, second),
-            libc::SYS_capset => Self::ChangeCapabilities(first, second),
-            _ => return None,
-        })
-    }
-}
+pub(super) const EMPTY: u32 = libc::AT_EMPTY_PATH.unsigned_abs();
+pub(super) const NOFOLLOW: u32 = libc::AT_SYMLINK_NOFOLLOW.unsigned_abs();
 
 impl File {
-    fn open(descriptor: u64) -> Self {
+    pub(super) fn open(descriptor: u64) -> Self {
         Self { from: From::Descriptor(low(descriptor).cast_signed()), path: 0, flags: EMPTY }
     }
 
-    fn named(path: Address, flags: u32) -> Self {
+    pub(super) fn named(path: Address, flags: u32) -> Self {
         Self { from: From::Here, path, flags }
     }
 
-    fn at(from: u64, path: Address, flags: u32) -> Self {
+    pub(super) fn at(from: u64, path: Address, flags: u32) -> Self {
         let from = match low(from).cast_signed() {
             libc::AT_FDCWD => From::Here,
             descriptor => From::Descriptor(descriptor),
@@ -293,16 +181,49 @@ impl File {
     }
 }
 
+impl Width {
+    /// What stands for an id. An id that does not fit is `overflowuid`, as the kernel has it.
+    #[must_use]
+    pub fn shown(self, id: u32) -> u32 {
+        const OVERFLOW: u32 = 65_534;
+        if self == Self::Narrow && id > u16::MAX.into() { OVERFLOW } else { id }
+    }
+
+    /// The bytes of an id.
+    pub fn encode(self, id: u32) -> Vec<u8> {
+        let shown = self.shown(id);
+        match (self, u16::try_from(shown)) {
+            (Self::Narrow, Ok(narrow)) => narrow.to_ne_bytes().into(),
+            _ => shown.to_ne_bytes().into(),
+        }
+    }
+
+    /// The ids that stand in `bytes`.
+    pub fn decode(self, bytes: &[u8]) -> Vec<u32> {
+        match self {
+            Self::Narrow => {
+                bytes.chunks_exact(2).map(|id| u16::from_ne_bytes([id[0], id[1]]).into()).collect()
+            }
+            Self::Wide => {
+                bytes.chunks_exact(4).map(|id| u32::from_ne_bytes([id[0], id[1], id[2], id[3]])).collect()
+            }
+        }
+    }
+
+    /// How many bytes an id takes.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Narrow => 2,
+            Self::Wide => 4,
+        }
+    }
+}
+
 /// What the kernel looks at of an argument of 32 bits.
-fn low(argument: u64) -> u32 {
+pub(super) fn low(argument: u64) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "the kernel does not look at the upper half either")]
     let low = argument as u32;
     low
-}
-
-/// -1 stands for "leave it".
-fn optional(id: u32) -> Option<u32> {
-    (id != u32::MAX).then_some(id)
 }
 
 #[cfg(test)]
@@ -310,52 +231,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_handed_over_is_understood() {
-        for number in rules().unwrap().into_keys() {
-            let number = i32::try_from(number).unwrap();
-            assert!(Call::decode(number, [0; 6]).is_some(), "system call {number}");
-        }
-        assert_eq!(Call::decode(i32::try_from(libc::SYS_read).unwrap(), [0; 6]), None);
-    }
-
-    #[test]
-    fn arguments_mean_what_the_manual_says() {
-        let here = |path, flags| File { from: From::Here, path, flags };
-        let minus_one = u64::from(u32::MAX);
-        let cwd = u64::from(libc::AT_FDCWD.cast_unsigned());
+    fn ids_that_do_not_fit_are_shown_as_overflow() {
         let rows = [
-            (
-                libc::SYS_fchownat,
-                [7, 0x10, 33, minus_one, u64::from(NOFOLLOW), 0],
-                Call::ChangeOwner {
-                    file: File { from: From::Descriptor(7), path: 0x10, flags: NOFOLLOW },
-                    user: Some(33),
-                    group: None,
-                },
-            ),
-            (
-                libc::SYS_statx,
-                [cwd, 0x10, 0, 0x7ff, 0x20, 0],
-                Call::Status { file: here(0x10, 0), into: 0x20, form: Form::Statx(0x7ff) },
-            ),
-            (
-                libc::SYS_fstat,
-                [3, 0x20, 0, 0, 0, 0],
-                Call::Status { file: File::open(3), into: 0x20, form: Form::Stat },
-            ),
-            (
-                libc::SYS_setresuid,
-                [minus_one, 5, 6, 0, 0, 0],
-                Call::ChangeIds(Kind::User, Change::Each([None, Some(5), Some(6)])),
-            ),
-            (
-                libc::SYS_mknodat,
-                [cwd, 0x10, 0o20_644, 0x103, 0, 0],
-                Call::MakeDevice { file: here(0x10, NOFOLLOW), mode: 0o20_644, device: 0x103 },
-            ),
+            (Width::Wide, 70_000, 70_000, vec![0x70, 0x11, 1, 0]),
+            (Width::Narrow, 70_000, 65_534, vec![0xfe, 0xff]),
+            (Width::Narrow, 33, 33, vec![33, 0]),
         ];
-        for (number, arguments, want) in rows {
-            assert_eq!(Call::decode(i32::try_from(number).unwrap(), arguments), Some(want));
+        for (width, id, shown, bytes) in rows {
+            assert_eq!(width.shown(id), shown, "{width:?} {id}");
+            if cfg!(target_endian = "little") {
+                assert_eq!(width.encode(id), bytes, "{width:?} {id}");
+            }
+            assert_eq!(width.decode(&width.encode(id)), [shown], "{width:?} {id}");
         }
     }
 }

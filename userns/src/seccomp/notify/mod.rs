@@ -4,6 +4,8 @@
 //! through ([`Answer::Go`]) lets the kernel judge it as if nobody had looked.
 
 pub mod call;
+mod decode;
+mod x86;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,7 +15,8 @@ use seccompiler::sock_filter;
 
 use super::assemble;
 use crate::error::{Error, refused};
-use call::Call;
+use call::{Call, Width};
+pub use x86::Layout;
 
 /// The program that hands calls over, ready to be installed.
 pub struct Handover(Vec<sock_filter>);
@@ -31,6 +34,8 @@ pub struct Waiting {
     pub thread: i32,
     /// What it asks for.
     pub call: Call,
+    /// How wide ids are to it.
+    pub ids: Width,
 }
 
 /// How a call ends.
@@ -45,10 +50,14 @@ pub enum Answer {
 }
 
 impl Handover {
-    /// Hands over what [`Call`] knows; everything else is as before. Calls made the way of another architecture are not
-    /// handed over.
+    /// Hands over what [`Call`] knows, be it made the native way or, on 64-bit x86, that of 32-bit x86; everything else is
+    /// as before. To other ways, x32 among them, there is no system call: nobody would answer.
     pub fn new() -> Result<Self, Error> {
-        let program = call::rules().and_then(assemble::handover);
+        #[cfg(target_arch = "x86_64")]
+        let program = decode::rules()
+            .and_then(|native| x86::rules().and_then(|x86| assemble::handover(native, Some(x86))));
+        #[cfg(not(target_arch = "x86_64"))]
+        let program = decode::rules().and_then(|native| assemble::handover(native, None));
         program.map(Self).map_err(Error::Assemble)
     }
 
@@ -110,8 +119,8 @@ impl Listener {
         // SAFETY: plain old data, zeroed before, filled by the kernel since.
         let notification = unsafe { notification.assume_init() };
         let (id, data) = (notification.id, notification.data);
-        match Call::decode(data.nr, data.args) {
-            Some(call) => Ok(Some(Waiting { id, thread: notification.pid.cast_signed(), call })),
+        match decode(data.arch, data.nr, data.args) {
+            Some((call, ids)) => Ok(Some(Waiting { id, thread: notification.pid.cast_signed(), call, ids })),
             None => self.answer_id(id, Answer::Go).map(|()| None),
         }
     }
@@ -149,6 +158,16 @@ impl Listener {
             Some(libc::ENOENT) => Ok(()),
             _ => Err(refused("answer a system call")(error)),
         }
+    }
+}
+
+/// Reads a call by the architecture whose way it was made. `None`: one that was not asked for.
+fn decode(arch: u32, number: i32, arguments: [u64; 6]) -> Option<(Call, Width)> {
+    match arch {
+        assemble::NATIVE => Call::decode(number, arguments).map(|call| (call, Width::Wide)),
+        #[cfg(target_arch = "x86_64")]
+        assemble::X86 => x86::decode(number, arguments),
+        _ => None,
     }
 }
 

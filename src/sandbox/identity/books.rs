@@ -1,0 +1,79 @@
+//! What is noted of a step, for all its clerks.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rbuild_userns::seccomp::notify::call::Call;
+
+use super::clerk::locked;
+use super::execute::Executing;
+use super::people::{Identity, People};
+use crate::rootfs::{Inode, Owner, Ownership};
+
+/// No lock of these is held while the kernel is asked about files.
+pub(super) struct Books {
+    pub owners: Arc<dyn Ownership>,
+    pub people: Arc<People>,
+    /// The most capabilities that `execve` gives.
+    pub bounding: u64,
+    /// Processes may differ in their roots and mounts.
+    pub roots_differ: Arc<AtomicBool>,
+    /// Until the command is executed, the step's own set-up passes unanswered.
+    first: Mutex<Option<Identity>>,
+    has_begun: AtomicBool,
+    /// Owners of files of other mounts.
+    elsewhere: Mutex<HashMap<Inode, Owner>>,
+    /// Threads whose `execve` may yet fail.
+    executing: Mutex<HashMap<i32, Executing>>,
+    is_executing: AtomicBool,
+}
+
+impl Books {
+    pub fn new(owners: Arc<dyn Ownership>, people: Arc<People>, first: Identity, bounding: u64) -> Self {
+        Self {
+            owners,
+            people,
+            bounding,
+            roots_differ: Arc::default(),
+            first: Mutex::new(Some(first)),
+            has_begun: AtomicBool::default(),
+            elsewhere: Mutex::default(),
+            executing: Mutex::default(),
+            is_executing: AtomicBool::default(),
+        }
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
+    /// Whom the command begins as, if this call begins it.
+    pub fn first(&self, call: Call) -> Option<Identity> {
+        matches!(call, Call::Execute(_)).then_some(())?;
+        let first = locked(&self.first).take();
+        self.has_begun.store(true, Ordering::Release);
+        first
+    }
+
+    pub fn elsewhere(&self) -> MutexGuard<'_, HashMap<Inode, Owner>> {
+        locked(&self.elsewhere)
+    }
+
+    /// A thread is about to turn into a program.
+    pub fn executes(&self, thread: i32, executing: Executing) {
+        locked(&self.executing).insert(thread, executing);
+        self.is_executing.store(true, Ordering::Release);
+    }
+
+    /// What was noted when a thread was about to turn into a program.
+    pub fn executed(&self, thread: i32) -> Option<Executing> {
+        if !self.is_executing.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut executing = locked(&self.executing);
+        let noted = executing.remove(&thread);
+        self.is_executing.store(!executing.is_empty(), Ordering::Release);
+        noted
+    }
+}
