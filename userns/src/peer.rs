@@ -9,6 +9,9 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 /// Opens for this process what another has open as `number`. `process`: the one that the thread belongs to, where it is
 /// known; before Linux 6.9 a thread that is not the first of its process cannot be asked itself.
 pub fn borrow(thread: i32, process: Option<i32>, number: i32) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
     let none = || io::Error::from_raw_os_error(libc::ESRCH);
     // `PIDFD_THREAD`
     let of_thread = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
