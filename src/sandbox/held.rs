@@ -59,9 +59,9 @@ impl Held {
         let (owners, people) =
             owners.ok_or_else(|| Error::Refused("this root records no owners".to_owned()))?;
         let bounding = Capabilities::parse(&first.capabilities)?.bits();
-        let held = if first.uid == 0 { Sets::full(bounding) } else { Sets::default() };
+        let held = if first.uid == 0 { Sets::full(bounding) } else { Sets::bounded(bounding) };
         let identity = Identity::new(first.uid, first.gid, &first.groups, held);
-        self.clerk = Some(Clerk::start(listener, owners, people, identity, bounding)?);
+        self.clerk = Some(Clerk::start(listener, owners, people, identity)?);
         Ok(())
     }
 

@@ -566,6 +566,51 @@ def calls_of_32_bits():
 
 
 @row
+def power_is_bounded_and_handed_down():
+    def prctl(*args):
+        return raw(157, *(args + (0,) * 4)[:5])
+
+    def ran(script, program=sys.executable):
+        done = subprocess.run([program, "-c", "import os, ctypes\n" + script], capture_output=True, text=True)
+        return done.stdout + done.stderr[-50:].strip()
+
+    setgid, regroup = 1 << 6, "os.setgroups([3]); print(os.getgroups())"
+
+    def ambient():
+        seen = [prctl(47, 2, 6), limit_capabilities(0xFB, 0xFB, setgid), prctl(47, 2, 6), prctl(47, 1, 6), prctl(8, 1)]
+        become(1000, 1001)
+        seen += [prctl(47, 1, 6), limit_capabilities(setgid, setgid, setgid), prctl(47, 2, 6), prctl(47, 2, 0), prctl(7), capabilities()]
+        seen += [ran(regroup), prctl(47, 3, 6), ran(regroup), prctl(47, 9), prctl(47, 2, 99), prctl(47, 4, 0, 1)]
+        return seen, prctl(47, 2, 6), prctl(47, 4), prctl(47, 1, 6)
+
+    def bounding():
+        seen = [prctl(23, 0), prctl(24, 0), prctl(23, 0), tried(os.chown, path, 1, 1), ran(f"os.chown('{path}', 2, 2)"), prctl(24, 99), prctl(23, 99)]
+        become(1000, 1001)
+        return seen, prctl(24, 1), ran("print(1)")
+
+    def secure():
+        seen = [prctl(27), prctl(28, 12), prctl(28, 0), prctl(28, 1 << 9), prctl(27), prctl(8, 2), prctl(8, 1), prctl(7), prctl(27)]
+        os.setresuid(5, 5, 5)
+        return seen, capabilities(), ran("print(1)"), prctl(28, 13), tried(os.chown, path, 3, 3)
+
+    def no_root():
+        return prctl(28, 3), capabilities(), ran(f"os.chown('{path}', 2, 2)"), tried(os.chown, path, 4, 4)
+
+    def file(name, value):
+        with open(sys.executable, "rb") as program:
+            made = make(name, bits=0o755, content=program.read())
+        os.setxattr(made, "security.capability", value)
+        return made
+
+    path = make("power")
+    given = file("given", struct.pack("<5I", 0x02000001, setgid, 0, 0, 0))
+    idle = file("idle", struct.pack("<5I", 0x02000000, setgid, 0, 0, 0))
+    beyond = file("beyond", struct.pack("<5I", 0x02000001, 1 << 20, 0, 0, 0))
+    run = lambda program: as_user(lambda: tried(ran, regroup, program))
+    return child(ambient), child(bounding), child(secure), child(no_root), run(given), run(idle), run(beyond), tried(ran, regroup, beyond)
+
+
+@row
 def another_root():
     os.makedirs(f"{W}/jail/sub")
     make("jail/sub/f", 3, 4)

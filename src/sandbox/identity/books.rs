@@ -15,8 +15,6 @@ use crate::rootfs::{Inode, Owner, Ownership};
 pub(super) struct Books {
     pub owners: Arc<dyn Ownership>,
     pub people: Arc<People>,
-    /// The most capabilities that `execve` gives.
-    pub bounding: u64,
     /// Processes may differ in their roots and mounts.
     pub roots_differ: Arc<AtomicBool>,
     /// Until the command is executed, the step's own set-up passes unanswered.
@@ -30,11 +28,10 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub fn new(owners: Arc<dyn Ownership>, people: Arc<People>, first: Identity, bounding: u64) -> Self {
+    pub fn new(owners: Arc<dyn Ownership>, people: Arc<People>, first: Identity) -> Self {
         Self {
             owners,
             people,
-            bounding,
             roots_differ: Arc::default(),
             first: Mutex::new(Some(first)),
             has_begun: AtomicBool::default(),

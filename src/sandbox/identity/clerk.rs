@@ -36,18 +36,17 @@ pub struct Clerk {
 }
 
 impl Clerk {
-    /// Starts to answer what comes in at `listener`. `first`: whom the command begins as, within these capabilities.
+    /// Starts to answer what comes in at `listener`. `first`: whom the command begins as.
     pub fn start(
         listener: OwnedFd,
         owners: Arc<dyn Ownership>,
         people: Arc<People>,
         first: Identity,
-        bounding: u64,
     ) -> Result<Self, Error> {
         let stop =
             eventfd(0, EventfdFlags::CLOEXEC).map_err(Error::file("make an eventfd for", "the clerk"))?;
         let stopped = stop.try_clone().map_err(Error::file("copy an eventfd for", "the clerk"))?;
-        let books = Books::new(owners, people, first, bounding);
+        let books = Books::new(owners, people, first);
         let keeper = Builder::new().name("clerk's keeper".to_owned()).spawn(move || {
             // dropped by this thread, in whose table of descriptors they are
             let office = Office {
@@ -189,7 +188,7 @@ impl Desk<'_> {
             Call::Execute(file) => Ok(self.execute(caller, file)),
             Call::ChangeRoot => Ok(self.roots_differ()),
             Call::Copy(arguments) => Ok(self.copy(caller, arguments)),
-            Call::KeepCapabilities(keep) => self.keep_capabilities(caller, keep),
+            Call::Privilege(asked) => self.privilege(caller, asked),
             Call::Id(kind, part) => Ok(self.id(caller, kind, part)),
             Call::AllIds(kind, into) => self.all_ids(caller, kind, into),
             Call::ChangeIds(kind, change) => self.change_ids(caller, kind, change),

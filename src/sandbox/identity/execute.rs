@@ -4,6 +4,8 @@
 //! the kernel then refuse the program, the thread's next call shows that its memory is still the old one, and it is given
 //! back who it was.
 
+use std::os::fd::OwnedFd;
+
 use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::Answer;
 use rbuild_userns::seccomp::notify::call::File;
@@ -12,7 +14,7 @@ use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 
 use super::Errno;
 use super::caller::Caller;
-use super::capabilities::Kept;
+use super::capabilities::{OfFile, Secure};
 use super::clerk::Desk;
 use super::people::Identity;
 use super::view::{Place, field};
@@ -25,11 +27,12 @@ pub(super) struct Executing {
     memory: Option<Vec<u8>>,
 }
 
-/// Whom a program's bits turn its process into.
+/// Whom a program's bits turn its process into, and what its file gives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Bits {
     user: Option<u32>,
     group: Option<u32>,
+    capabilities: Option<OfFile>,
 }
 
 const SET_USER: u32 = 0o4000;
@@ -47,11 +50,18 @@ impl Desk<'_> {
         let bits = self.bits(caller, file).unwrap_or_default();
         let before = self.books.people.of(caller.thread);
         let user = before.user.executing(bits.user);
+        let group = before.group.executing(bits.group);
+        let acts_for_another = user.effective != user.real || group.effective != group.real;
         let after = Identity {
             user,
-            group: before.group.executing(bits.group),
-            capabilities: before.capabilities.executing(user, self.books.bounding),
-            kept: Kept::No,
+            group,
+            capabilities: before.capabilities.executing(
+                user,
+                acts_for_another,
+                bits.capabilities,
+                before.secure,
+            ),
+            secure: before.secure.with(Secure::KEEP, false),
             groups: before.groups.clone(),
         };
         if after != *before {
@@ -79,30 +89,33 @@ impl Desk<'_> {
         let mode = status.mode();
         let sets_group = mode & SET_GROUP != 0 && mode & GROUP_EXECUTES != 0;
         let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
-        if !is_file || (mode & SET_USER == 0 && !sets_group) || !self.bits_count(caller.thread, &place) {
+        let is_roots = status.device() == self.books.owners.device();
+        let gives = is_roots
+            && self.inode(&place, &status).is_some_and(|inode| self.books.owners.has_capabilities(&inode));
+        if !is_file || (mode & SET_USER == 0 && !sets_group && !gives) {
             return None;
         }
+        let program = self.program(caller.thread, &place)?;
         let owner = self.owner(&place, &status)?;
         Some(Bits {
             user: (mode & SET_USER != 0).then_some(owner.uid),
             group: sets_group.then_some(owner.gid),
+            capabilities: if gives { capabilities(&program) } else { None },
         })
     }
 
-    /// Not for a script, on a `nosuid` mount, or where the process gave it up.
-    fn bits_count(&self, thread: i32, place: &Place) -> bool {
-        let Some(status) = self.view.text(thread, "status") else { return false };
+    /// A program whose bits count. They do not for a script, on a `nosuid` mount, or where the process gave it up.
+    fn program(&self, thread: i32, place: &Place) -> Option<OwnedFd> {
+        let status = self.view.text(thread, "status")?;
         if field(&status, "NoNewPrivs:") != Some("0") {
-            return false;
+            return None;
         }
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let Ok(program) = rustix::fs::openat(self.view.from(), &place.path, flags, Mode::empty()) else {
-            return false;
-        };
+        let program = rustix::fs::openat(self.view.from(), &place.path, flags, Mode::empty()).ok()?;
         let mut start = [0; 2];
         let is_script = rustix::io::read(&program, &mut start) != Ok(2) || start == *b"#!";
-        let mount = rustix::fs::fstatvfs(&program);
-        !is_script && mount.is_ok_and(|mount| !mount.f_flag.contains(StatVfsMountFlags::NOSUID))
+        let mount = rustix::fs::fstatvfs(&program).ok()?;
+        (!is_script && !mount.f_flag.contains(StatVfsMountFlags::NOSUID)).then_some(program)
     }
 
     /// The random bytes that the kernel gives every program anew (`AT_RANDOM`, getauxval(3)). Where memory lies would not
@@ -113,6 +126,15 @@ impl Desk<'_> {
         caller::read(thread, random_at(&vector)?, &mut random).ok()?;
         Some(random)
     }
+}
+
+/// What a program's file gives.
+fn capabilities(program: &OwnedFd) -> Option<OfFile> {
+    /// No form is longer.
+    const MOST: usize = 24;
+    let mut value = [0; MOST];
+    let len = rustix::fs::fgetxattr(program, c"security.capability", &mut value).ok()?;
+    OfFile::parse(&value[..len])
 }
 
 /// The address behind `AT_RANDOM` in an auxiliary vector: pairs of 64 bits, or of 32 of a 32-bit program.

@@ -72,7 +72,7 @@ impl Desk<'_> {
     }
 
     /// Asks for the time of birth where it matters: FUSE would send a message for it.
-    fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
+    pub(super) fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
         let is_roots = status.device() == self.books.owners.device();
         let is_named_by_number = is_roots && !self.books.owners.goes_by_birth();
         let born = if is_named_by_number { (0, 0) } else { self.view.status(place, Wanted::BORN)?.born() };

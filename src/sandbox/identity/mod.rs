@@ -37,6 +37,7 @@ mod files;
 mod ids;
 mod peers;
 mod people;
+mod privileges;
 mod processes;
 mod view;
 mod watch;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rbuild_userns::caller;
 
 use super::Errno;
-use super::capabilities::{Kept, Sets};
+use super::capabilities::{Secure, Sets};
 use super::ids::Ids;
 use crate::rootfs::{Creators, Owner};
 
@@ -19,7 +19,7 @@ pub struct Identity {
     /// The further groups, in order.
     pub groups: Vec<u32>,
     pub capabilities: Sets,
-    pub kept: Kept,
+    pub secure: Secure,
 }
 
 impl Identity {
@@ -28,7 +28,7 @@ impl Identity {
         let mut groups = groups.to_vec();
         groups.sort_unstable();
         let (user, group) = (Ids::all(user), Ids::all(group));
-        Self { user, group, groups, capabilities, kept: Kept::No }
+        Self { user, group, groups, capabilities, secure: Secure::default() }
     }
 
     /// Whether it acts in a group's name.

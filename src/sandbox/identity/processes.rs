@@ -8,7 +8,7 @@ use rbuild_userns::seccomp::notify::call::{Address, Change, Kind, Part, Width};
 
 use super::Errno;
 use super::caller::Caller;
-use super::capabilities::{Kept, SET_GID, SET_UID, Sets};
+use super::capabilities::{SET_GID, SET_UID, Sets};
 use super::clerk::Desk;
 use super::ids::{Ids, Power};
 use super::people::Identity;
@@ -38,7 +38,7 @@ impl Identity {
         Ok(match kind {
             Kind::Group => Self { group: ids, ..self.clone() },
             Kind::User => {
-                let capabilities = self.capabilities.changing_user(self.user, ids, self.kept);
+                let capabilities = self.capabilities.changing_user(self.user, ids, self.secure);
                 Self { user: ids, capabilities, ..self.clone() }
             }
         })
@@ -119,13 +119,6 @@ impl Desk<'_> {
         DONE
     }
 
-    /// The kernel notes it too, to no effect but that the program is told what it expects.
-    pub(super) fn keep_capabilities(&self, caller: &Caller<'_>, keep: bool) -> Result<Answer, Errno> {
-        let kept = if keep { Kept::Yes } else { Kept::No };
-        self.change(caller, |before| Ok(Identity { kept, ..before.clone() }))?;
-        Ok(Answer::Go)
-    }
-
     pub(super) fn capabilities(
         &self,
         caller: &Caller<'_>,
@@ -146,7 +139,8 @@ impl Desk<'_> {
         let Some(form) = self.form(caller, header) else { return Ok(Answer::Go) };
         let wanted = CapabilityForm::decode(&caller.read(data, form.size())?);
         self.change(caller, |before| {
-            let capabilities = before.capabilities.changed(wanted, self.books.bounding)?;
+            let Sets { effective, permitted, inheritable, .. } = wanted;
+            let capabilities = before.capabilities.changed(effective, permitted, inheritable)?;
             Ok(Identity { capabilities, ..before.clone() })
         })?;
         DONE
@@ -214,7 +208,7 @@ impl CapabilityForm {
     }
 
     fn encode(self, sets: Sets) -> Vec<u8> {
-        let Sets { effective, permitted, inheritable } = sets;
+        let Sets { effective, permitted, inheritable, .. } = sets;
         let all = [effective, permitted, inheritable];
         let halves =
             [0, 32].into_iter().flat_map(|shift| all.map(|set| ((set >> shift) & 0xffff_ffff) as u32));
@@ -227,7 +221,7 @@ impl CapabilityForm {
             sets[place % 3] |= u64::from(half) << (32 * (place / 3));
         }
         let [effective, permitted, inheritable] = sets;
-        Sets { effective, permitted, inheritable }
+        Sets { effective, permitted, inheritable, ..Sets::default() }
     }
 }
 
@@ -237,9 +231,10 @@ mod tests {
 
     #[test]
     fn capability_data_survives_both_forms() {
-        let sets = Sets { effective: 1, permitted: 0x1_0000_0003, inheritable: 0x80_0000_0000 };
+        let sets =
+            Sets { effective: 1, permitted: 0x1_0000_0003, inheritable: 0x80_0000_0000, ..Sets::default() };
         assert_eq!(CapabilityForm::decode(&CapabilityForm::Two.encode(sets)), sets);
-        let low = Sets { effective: 1, permitted: 3, inheritable: 0 };
+        let low = Sets { effective: 1, permitted: 3, ..Sets::default() };
         assert_eq!(CapabilityForm::decode(&CapabilityForm::One.encode(sets)), low);
         assert_eq!(CapabilityForm::of(0), None);
     }
@@ -249,7 +244,7 @@ mod tests {
         let root = Identity::new(0, 0, &[], Sets::full(SET_UID | SET_GID));
         let user =
             root.changed(Kind::Group, Change::All(7)).unwrap().changed(Kind::User, Change::All(7)).unwrap();
-        assert_eq!(user.capabilities, Sets::default());
+        assert_eq!(user.capabilities, Sets::bounded(SET_UID | SET_GID));
         for kind in [Kind::User, Kind::Group] {
             assert_eq!(user.changed(kind, Change::All(0)), Err(Errno::PERM), "{kind:?}");
         }

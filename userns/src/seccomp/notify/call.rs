@@ -43,8 +43,8 @@ pub enum Call {
     ChangeRoot,
     /// A new process or thread, with the arguments of `clone3` there.
     Copy(Address),
-    /// Whether permitted capabilities survive a change of user.
-    KeepCapabilities(bool),
+    /// What becomes of capabilities (`prctl`).
+    Privilege(Privilege),
     /// One id of the caller's.
     Id(Kind, Part),
     /// Real, effective and saved id, each to its address.
@@ -108,6 +108,40 @@ pub enum Form {
     Statx(u32),
     /// One of 32-bit x86.
     X86(Layout),
+}
+
+/// What `prctl` is asked for about capabilities, each by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privilege {
+    /// Whether permitted ones survive a change of user.
+    IsKept,
+    /// They do (1) or not (0).
+    Keep(u64),
+    /// Whether it is in the bounding set.
+    IsBounding(u64),
+    /// It is taken out of the bounding set.
+    Unbound(u64),
+    /// The securebits.
+    Secure,
+    /// New securebits.
+    SetSecure(u64),
+    /// About the ambient set.
+    Ambient(Ambient, u64),
+    /// What is none of these, or has arguments where none belong.
+    Malformed,
+}
+
+/// What is done to the ambient set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambient {
+    /// It is looked at.
+    Has,
+    /// One more.
+    Raise,
+    /// One less.
+    Lower,
+    /// None any more.
+    Clear,
 }
 
 /// How wide ids are in memory and in what is returned.

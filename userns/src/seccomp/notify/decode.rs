@@ -2,10 +2,18 @@
 
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
-use super::call::{Call, Change, File, Form, Kind, NOFOLLOW, Part, low};
+use super::call::{Ambient, Call, Change, File, Form, Kind, NOFOLLOW, Part, Privilege, low};
 use crate::seccomp::assemble::Rules;
 
-const PR_SET_KEEPCAPS: u32 = 8;
+const PRIVILEGES: &[libc::c_int] = &[
+    libc::PR_GET_KEEPCAPS,
+    libc::PR_SET_KEEPCAPS,
+    libc::PR_CAPBSET_READ,
+    libc::PR_CAPBSET_DROP,
+    libc::PR_GET_SECUREBITS,
+    libc::PR_SET_SECUREBITS,
+    libc::PR_CAP_AMBIENT,
+];
 /// A `struct rlimit` that nobody set.
 const UNLIMITED: &[u8] = &[0xff; 16];
 const MARK: u32 = crate::caller::LIMIT;
@@ -76,7 +84,8 @@ pub(super) fn rules() -> Result<Rules, BackendError> {
     };
     rules.insert(libc::SYS_unshare, of_mounts(0)?);
     rules.insert(libc::SYS_clone, of_mounts(0)?);
-    rules.insert(libc::SYS_prctl, vec![when(0, SeccompCmpOp::Eq, PR_SET_KEEPCAPS)?]);
+    let privileges = PRIVILEGES.iter().map(|option| when(0, SeccompCmpOp::Eq, option.cast_unsigned()));
+    rules.insert(libc::SYS_prctl, privileges.collect::<Result<_, _>>()?);
     let equals = |argument, value: i32| {
         let (width, value) = (SeccompCmpArgLen::Dword, u64::from(value.cast_unsigned()));
         SeccompCondition::new(argument, width, SeccompCmpOp::Eq, value)
@@ -84,6 +93,28 @@ pub(super) fn rules() -> Result<Rules, BackendError> {
     let peers = SeccompRule::new(vec![equals(1, libc::SOL_SOCKET)?, equals(2, libc::SO_PEERCRED)?])?;
     rules.insert(libc::SYS_getsockopt, vec![peers]);
     Ok(rules)
+}
+
+impl Privilege {
+    fn decode([option, second, third, fourth, fifth]: [u64; 5]) -> Self {
+        let known = PRIVILEGES.iter().find(|known| u64::from(known.cast_unsigned()) == option);
+        match known.copied() {
+            Some(libc::PR_GET_KEEPCAPS) => Self::IsKept,
+            Some(libc::PR_SET_KEEPCAPS) => Self::Keep(second),
+            Some(libc::PR_CAPBSET_READ) => Self::IsBounding(second),
+            Some(libc::PR_CAPBSET_DROP) => Self::Unbound(second),
+            Some(libc::PR_GET_SECUREBITS) => Self::Secure,
+            Some(libc::PR_SET_SECUREBITS) => Self::SetSecure(second),
+            Some(libc::PR_CAP_AMBIENT) if (fourth, fifth) == (0, 0) => match i32::try_from(second) {
+                Ok(libc::PR_CAP_AMBIENT_IS_SET) => Self::Ambient(Ambient::Has, third),
+                Ok(libc::PR_CAP_AMBIENT_RAISE) => Self::Ambient(Ambient::Raise, third),
+                Ok(libc::PR_CAP_AMBIENT_LOWER) => Self::Ambient(Ambient::Lower, third),
+                Ok(libc::PR_CAP_AMBIENT_CLEAR_ALL) => Self::Ambient(Ambient::Clear, third),
+                _ => Self::Malformed,
+            },
+            _ => Self::Malformed,
+        }
+    }
 }
 
 impl Call {
@@ -140,7 +171,9 @@ impl Call {
             | libc::SYS_unshare
             | libc::SYS_clone => Self::ChangeRoot,
             libc::SYS_clone3 => Self::Copy(first),
-            libc::SYS_prctl => Self::KeepCapabilities(second != 0),
+            libc::SYS_prctl => {
+                Self::Privilege(Privilege::decode([low(first).into(), second, third, fourth, fifth]))
+            }
             libc::SYS_getrlimit => Self::Limit { into: second, unlimited: UNLIMITED },
             libc::SYS_setrlimit => Self::Limit { into: 0, unlimited: UNLIMITED },
             libc::SYS_prlimit64 => Self::Limit { into: fourth, unlimited: UNLIMITED },
