@@ -14,7 +14,7 @@ use rbuild_userns::namespace::{Namespace, unshare};
 use rbuild_userns::process::{self, Ended};
 use rbuild_userns::{mount, spawn};
 
-use super::{BROKEN, EMPTY, Error, INIT, PROGRAM, ROOTS, SCRATCH, STEPS};
+use super::{BROKEN, Error, INIT, PROGRAM, ROOTS, SCRATCH, STEPS};
 use crate::runtime;
 use crate::runtime::wire::{Birth, Channel, Users, in_words};
 
@@ -74,15 +74,14 @@ fn enter_namespaces(control: &Channel) -> Result<Started, Error> {
     Ok(Started::Yes)
 }
 
-/// The sandbox's own tmpfs, with the read-only copy of this program. It never shows in a step: a recursive copy of
-/// `/proc` leaves an unbindable mount out.
+/// The sandbox's own tmpfs, with the read-only copy of this program. It never shows in a step: a copy of `/proc` leaves
+/// it out.
 fn lay_out_scratch() -> Result<(), Error> {
     let quiet = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NODEV;
     let scratch = Tree::new("tmpfs", &[Setting::Text("mode", "0700")], quiet)?;
-    scratch.make_unbindable()?;
     let place = open_path(Path::new(SCRATCH))?;
     scratch.attach(place.as_fd())?;
-    for dir in [ROOTS, STEPS, EMPTY] {
+    for dir in [ROOTS, STEPS] {
         std::fs::create_dir(dir).map_err(Error::file("create", dir))?;
     }
     let program = this_program()?;

@@ -77,8 +77,6 @@ const SCRATCH: &str = "/proc/driver";
 const ROOTS: &str = "/proc/driver/roots";
 /// The part of it with files made for steps.
 const STEPS: &str = "/proc/driver/steps";
-/// An empty directory, to hide others.
-const EMPTY: &str = "/proc/driver/empty";
 /// The read-only copy of this program.
 const PROGRAM: &str = "/proc/driver/rbuild";
 

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::root::StepRoot;
 use super::target;
-use super::{EMPTY, Error};
+use super::{Error, SCRATCH};
 use crate::runtime::{Confinement, Limits, Masks, Namespace};
 
 /// No setuid programs and no device nodes.
@@ -91,7 +91,9 @@ pub(super) fn mask_more(root: &StepRoot<'_>, masks: &Masks) -> Result<(), Error>
 /// (a container whose engine masks them), the outer one is shown with its masks.
 fn proc() -> Result<Tree, Error> {
     match Tree::new("proc", &[], INERT) {
-        Err(error) if is_permission(&error) => Ok(Tree::copy_of(Path::new("/proc"), Depth::All)?),
+        Err(error) if is_permission(&error) => {
+            Ok(Tree::copy_without(Path::new("/proc"), Path::new(SCRATCH))?)
+        }
         other => Ok(other?),
     }
 }
@@ -196,14 +198,12 @@ fn make_read_only(system: &Tree, path: &str) -> Result<(), Error> {
     tree.attach(place.as_fd()).map_err(Error::from).map_err(Error::mounting("read-only", path))
 }
 
-/// Lays an empty directory over a directory, and the null device over a file.
+/// Lays an empty file system over a directory, and the null device over a file.
 fn mask(beneath: BorrowedFd<'_>, path: &str) -> Result<(), Error> {
     let Some(place) = target::open_existing(beneath, Path::new(path))? else { return Ok(()) };
     let stat = rustix::fs::fstat(&place).map_err(Error::file("stat", path))?;
     let mask = if FileType::from_raw_mode(stat.st_mode).is_dir() {
-        let empty = Tree::copy_of(Path::new(EMPTY), Depth::One)?;
-        empty.restrict(INERT_READ_ONLY, Depth::One)?;
-        empty
+        Tree::new("tmpfs", &[Setting::Text("mode", "0555")], INERT_READ_ONLY)?
     } else {
         NULL.of_host()?
     };

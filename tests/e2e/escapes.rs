@@ -229,3 +229,19 @@ fn cve_2021_41091_the_store_is_closed() {
     world.build("FROM scratch\n", &["-t", "x"]).good();
     assert_eq!(fs::metadata(world.store()).unwrap().permissions().mode() & 0o7777, 0o700);
 }
+
+/// Where parts of `/proc` are hidden, the host's is copied into the root, and the sandbox keeps its mounts beneath one of
+/// its directories.
+#[test]
+fn a_copy_of_the_hosts_procfs_is_without_the_sandboxs_mounts() {
+    let mut world = World::new();
+    world.busybox();
+    let script = "set -e; mount -t tmpfs none /proc/irq; exec \"$@\"";
+    world.around = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+        .map(str::to_owned)
+        .into();
+    let said = world.build(&format!("{BUSYBOX}RUN cat /proc/self/mountinfo\n"), &[]).good();
+    let mounted = |path: &str| said.stdout.lines().any(|line| line.split(' ').nth(4) == Some(path));
+    assert!(mounted("/proc/irq"), "the host's procfs is shown\n{}", said.stdout);
+    assert!(!said.stdout.contains(" /proc/driver"), "{}", said.stdout);
+}

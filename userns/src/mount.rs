@@ -62,6 +62,19 @@ impl Tree {
         Self::copy(rustix::fs::CWD, path, OpenTreeFlags::empty(), depth)
     }
 
+    /// A copy of all that is mounted at a path of this mount namespace, except what is mounted at `left_out` and beneath it.
+    ///
+    /// An unbindable mount is left out of recursive copies (`mount_namespaces(7)`). It is one for that moment only: nothing
+    /// on it could be the source of a bind mount, and kernels differ on whether a new namespace takes the property over.
+    pub fn copy_without(path: &Path, left_out: &Path) -> Result<Self, Error> {
+        let change = |how| rustix::mount::mount_change(left_out, how);
+        let refused = |errno| refused(format!("leave {} out of a copy", left_out.display()))(errno);
+        change(MountPropagationFlags::UNBINDABLE).map_err(refused)?;
+        let copy = Self::copy_of(path, Depth::All);
+        change(MountPropagationFlags::PRIVATE).map_err(refused)?;
+        copy
+    }
+
     /// A copy of what an open file or directory shows.
     pub fn copy_of_open(place: BorrowedFd<'_>, depth: Depth) -> Result<Self, Error> {
         Self::copy(place, Path::new(""), OpenTreeFlags::AT_EMPTY_PATH, depth)
@@ -94,12 +107,6 @@ impl Tree {
     pub fn make_shared(&self, depth: Depth) -> Result<(), Error> {
         let request = libc::mount_attr { propagation: libc::MS_SHARED, ..no_change() };
         mount_setattr(self.as_fd(), depth, &request)
-    }
-
-    /// Keeps the tree out of every recursive copy of what surrounds it.
-    pub fn make_unbindable(&self) -> Result<(), Error> {
-        let request = libc::mount_attr { propagation: libc::MS_UNBINDABLE, ..no_change() };
-        mount_setattr(self.as_fd(), Depth::One, &request)
     }
 
     /// Lays the tree over an open directory or file.
