@@ -2,14 +2,20 @@
 //!
 //! Paths are relative to the root, clean, and bytes. A symlink that a source names is followed as if the
 //! context were the root directory; one inside a copied directory is copied as it is.
+//!
+//! The root is held open, and everything is opened beneath it without following a symlink: a directory that is swapped for
+//! one while the build reads it leads nowhere.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
 
 use super::Error;
 use super::copy::tree::{Item, Stamp};
@@ -26,7 +32,7 @@ const XATTR_VALUE: usize = 64 << 10;
 
 /// An open context.
 pub(super) struct Context {
-    root: PathBuf,
+    root: OwnedFd,
     ignore: IgnoreFile,
 }
 
@@ -34,10 +40,8 @@ impl Context {
     /// The context at `root`. Errors if it is no directory or the ignore file is malformed.
     pub(super) fn open(root: &Path, ignore: Option<&str>) -> Result<Self, Error> {
         let at = |source| Error::Context { path: root.to_owned(), source };
-        let root = fs::canonicalize(root).map_err(at)?;
-        if !fs::metadata(&root).map_err(at)?.is_dir() {
-            return Err(at(io::ErrorKind::NotADirectory.into()));
-        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| at(errno.into()))?;
         let ignore =
             IgnoreFile::parse(ignore.unwrap_or_default()).map_err(|why| Error::Ignore(why.to_string()))?;
         Ok(Self { root, ignore })
@@ -68,18 +72,18 @@ impl Context {
                 _ => {}
             }
             let next = join(&done, &name);
-            let Some(metadata) = absent_is_none(fs::symlink_metadata(self.host(&next)))? else {
+            let Some(entry) = absent_is_none(self.open_beneath(&next, NAME_ONLY))? else {
                 return Ok(None);
             };
-            if !metadata.is_symlink() {
+            if !is_symlink(&rustix::fs::fstat(&entry)?) {
                 done = next;
                 continue;
             }
             followed += 1;
             if followed > MAX_SYMLINKS {
-                return Err(rustix::io::Errno::LOOP.into());
+                return Err(Errno::LOOP.into());
             }
-            let target = fs::read_link(self.host(&next))?.into_os_string().into_vec();
+            let target = rustix::fs::readlinkat(&entry, "", Vec::new())?.into_bytes();
             if target.starts_with(b"/") {
                 done.clear();
             }
@@ -90,75 +94,122 @@ impl Context {
 
     /// What is at `path` itself.
     pub(super) fn item(&self, path: &[u8]) -> io::Result<Item> {
-        let host = self.host(path);
-        let metadata = fs::symlink_metadata(&host)?;
-        let kind = metadata.file_type();
-        let device = || (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
-        let kind = if kind.is_dir() {
-            EntryKind::Directory
-        } else if kind.is_symlink() {
-            EntryKind::Symlink(fs::read_link(&host)?.into_os_string().into_vec())
-        } else if kind.is_fifo() {
-            EntryKind::Fifo
-        } else if kind.is_char_device() {
-            let (major, minor) = device();
-            EntryKind::Char { major, minor }
-        } else if kind.is_block_device() {
-            let (major, minor) = device();
-            EntryKind::Block { major, minor }
-        } else {
-            // A socket cannot be copied; an empty file holds its place, as with BuildKit.
-            EntryKind::File { size: if kind.is_socket() { 0 } else { metadata.len() } }
-        };
-        Ok(Item {
-            path: path.to_vec(),
-            kind,
-            meta: Metadata {
-                mode: metadata.mode() & 0o7777,
-                uid: 0,
-                gid: 0,
-                mtime: Timestamp { secs: metadata.mtime(), nanos: nanos(metadata.mtime_nsec()) },
-                xattrs: xattrs(&host)?,
-            },
-            link: (metadata.nlink() > 1 && metadata.is_file()).then_some((metadata.dev(), metadata.ino())),
-            stamp: Some(Stamp {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-                ctime: (metadata.ctime(), metadata.ctime_nsec()),
-            }),
-            node: None,
-        })
+        item(path.to_vec(), self.open_beneath(path, NAME_ONLY)?.as_fd())
     }
 
     /// The entries of directory `path`, sorted; hidden ones too.
     pub(super) fn children(&self, path: &[u8]) -> io::Result<Vec<Item>> {
+        let directory = self.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.host(path))? {
-            names.push(entry?.file_name().into_vec());
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if ![&b"."[..], b".."].contains(&name) {
+                names.push(name.to_vec());
+            }
         }
         names.sort_unstable();
-        names.iter().map(|name| self.item(&join(path, name))).collect()
+        let child = |name: &Vec<u8>| {
+            let entry = rustix::fs::openat(&directory, &**name, NAME_ONLY | NOT_FOLLOWED, Mode::empty())?;
+            item(join(path, name), entry.as_fd())
+        };
+        names.iter().map(child).collect()
     }
 
-    /// The bytes of the file at `path`. A symlink that took its place meanwhile is refused.
+    /// The bytes of the file at `path`. A symlink that took its place meanwhile, or that of a directory on the way, is
+    /// refused.
     pub(super) fn file(&self, path: &[u8]) -> io::Result<File> {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        Ok(rustix::fs::open(self.host(path), flags, Mode::empty())?.into())
+        Ok(self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK)?.into())
     }
 
-    fn host(&self, path: &[u8]) -> PathBuf {
-        self.root.join(OsStr::from_bytes(path))
+    fn open_beneath(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        let path = if path.is_empty() { b"." } else { path };
+        let literal = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match rustix::fs::openat2(&self.root, path, flags | NOT_FOLLOWED, Mode::empty(), literal) {
+            // Linux before 5.6, or a filter that does not know the call
+            Err(Errno::NOSYS | Errno::PERM) => self.walk(path, flags),
+            other => other.map_err(swapped),
+        }
     }
+
+    /// The same, name by name.
+    fn walk(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        let mut names: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
+        let last = names.pop().unwrap_or_default();
+        let mut directory = None;
+        for name in names {
+            let above = directory.as_ref().unwrap_or(&self.root);
+            let next = rustix::fs::openat(above, name, NAME_ONLY | NOT_FOLLOWED, Mode::empty())?;
+            // without following it a symlink is opened itself, and then is no directory
+            if is_symlink(&rustix::fs::fstat(&next)?) {
+                return Err(swapped(Errno::LOOP));
+            }
+            directory = Some(next);
+        }
+        let above = directory.as_ref().unwrap_or(&self.root);
+        rustix::fs::openat(above, last, flags | NOT_FOLLOWED, Mode::empty()).map_err(swapped)
+    }
+}
+
+/// Opens whatever is there, and reads nothing of it.
+const NAME_ONLY: OFlags = OFlags::PATH;
+const NOT_FOLLOWED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
+
+fn swapped(errno: Errno) -> io::Error {
+    match errno {
+        Errno::LOOP => io::Error::other("a symlink has taken its place, or that of a directory on the way"),
+        other => other.into(),
+    }
+}
+
+fn is_symlink(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+}
+
+/// What is open, and is called `path`.
+fn item(path: Vec<u8>, entry: BorrowedFd<'_>) -> io::Result<Item> {
+    let stat = rustix::fs::fstat(entry)?;
+    let file_type = FileType::from_raw_mode(stat.st_mode);
+    let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+    let kind = match file_type {
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink(rustix::fs::readlinkat(entry, "", Vec::new())?.into_bytes()),
+        FileType::Fifo => EntryKind::Fifo,
+        FileType::CharacterDevice => EntryKind::Char { major, minor },
+        FileType::BlockDevice => EntryKind::Block { major, minor },
+        // A socket cannot be copied; an empty file holds its place, as with BuildKit.
+        FileType::Socket => EntryKind::File { size: 0 },
+        FileType::RegularFile | FileType::Unknown => EntryKind::File { size: stat.st_size.cast_unsigned() },
+    };
+    Ok(Item {
+        path,
+        kind,
+        meta: Metadata {
+            mode: stat.st_mode & 0o7777,
+            uid: 0,
+            gid: 0,
+            mtime: Timestamp { secs: stat.st_mtime, nanos: nanos(stat.st_mtime_nsec) },
+            xattrs: xattrs(entry)?,
+        },
+        link: (stat.st_nlink > 1 && file_type == FileType::RegularFile).then_some((stat.st_dev, stat.st_ino)),
+        stamp: Some(Stamp {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+            ctime: (stat.st_ctime, nanos(stat.st_ctime_nsec).into()),
+        }),
+        node: None,
+    })
 }
 
 /// The attributes that make sense in an image: users' own, and file capabilities. Security labels and ACLs
 /// belong to this host.
-fn xattrs(path: &Path) -> io::Result<Xattrs> {
+fn xattrs(entry: BorrowedFd<'_>) -> io::Result<Xattrs> {
+    // what is open by its name alone answers only so; the link leads to the entry itself, and no further
+    let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
     let mut found = BTreeMap::new();
-    let names = match xattr_names(path) {
+    let names = match xattr_names(&path) {
         Ok(names) => names,
-        Err(rustix::io::Errno::OPNOTSUPP) => return Ok(found),
+        Err(Errno::OPNOTSUPP) => return Ok(found),
         Err(errno) => return Err(errno.into()),
     };
     for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
@@ -166,7 +217,7 @@ fn xattrs(path: &Path) -> io::Result<Xattrs> {
             continue;
         }
         let mut value = vec![0; XATTR_VALUE];
-        let length = rustix::fs::lgetxattr(path, OsStr::from_bytes(name), &mut value[..])?;
+        let length = rustix::fs::getxattr(&path, OsStr::from_bytes(name), &mut value[..])?;
         value.truncate(length);
         found.insert(name.to_vec(), value);
     }
@@ -174,14 +225,14 @@ fn xattrs(path: &Path) -> io::Result<Xattrs> {
 }
 
 /// The names, each ended by a NUL.
-fn xattr_names(path: &Path) -> Result<Vec<u8>, rustix::io::Errno> {
+fn xattr_names(path: &str) -> Result<Vec<u8>, Errno> {
     // Most files have none or few; room for all there may be would cost more than the call.
     let mut few = [0; 256];
-    match rustix::fs::llistxattr(path, &mut few[..]) {
+    match rustix::fs::listxattr(path, &mut few[..]) {
         Ok(length) => Ok(few[..length].to_vec()),
-        Err(rustix::io::Errno::RANGE) => {
+        Err(Errno::RANGE) => {
             let mut names = vec![0; XATTR_NAMES];
-            let length = rustix::fs::llistxattr(path, &mut names[..])?;
+            let length = rustix::fs::listxattr(path, &mut names[..])?;
             names.truncate(length);
             Ok(names)
         }
@@ -189,8 +240,8 @@ fn xattr_names(path: &Path) -> Result<Vec<u8>, rustix::io::Errno> {
     }
 }
 
-fn nanos(nanos: i64) -> u32 {
-    u32::try_from(nanos).expect("the kernel's nanoseconds are below a thousand million")
+fn nanos<N: TryInto<u32>>(nanos: N) -> u32 {
+    nanos.try_into().unwrap_or_else(|_| unreachable!("the kernel's nanoseconds are below a thousand million"))
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -210,6 +261,8 @@ pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Read as _;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -246,5 +299,52 @@ mod tests {
         }
         let looped = context.resolve(b"loop").unwrap_err();
         assert_eq!(rustix::io::Errno::from_io_error(&looped), Some(rustix::io::Errno::LOOP));
+    }
+
+    #[test]
+    fn a_directory_that_becomes_a_symlink_leads_nowhere() {
+        type Open = fn(&Context, &[u8], OFlags) -> io::Result<OwnedFd>;
+        for (way, open) in [("openat2", Context::open_beneath as Open), ("by names", Context::walk)] {
+            let dir = tempfile::tempdir().unwrap();
+            let (inside, outside) = (dir.path().join("context"), dir.path().join("outside"));
+            for (directory, text) in [(inside.join("a/b"), "mine"), (outside.join("b"), "secret")] {
+                fs::create_dir_all(&directory).unwrap();
+                fs::write(directory.join("f"), text).unwrap();
+            }
+            let context = Context::open(&inside, None).unwrap();
+            let read = |path: &str| {
+                let file = open(&context, path.as_bytes(), OFlags::RDONLY)?;
+                let mut text = String::new();
+                File::from(file).read_to_string(&mut text).map(|_| text)
+            };
+            assert_eq!(read("a/b/f").unwrap(), "mine", "{way}");
+            fs::rename(inside.join("a"), inside.join("was")).unwrap();
+            symlink(&outside, inside.join("a")).unwrap();
+            symlink("../outside/b/f", inside.join("link")).unwrap();
+            for path in ["a/b/f", "a/b", "link"] {
+                let refused = read(path).unwrap_err().to_string();
+                assert!(refused.contains("a symlink has taken its place"), "{way}: {path}: {refused}");
+            }
+            assert!(context.children(b"a/b").is_err(), "{way}");
+            assert!(context.children(b"a").is_err(), "{way}");
+            // the link itself is an entry like others
+            let names: Vec<_> = context.children(b"").unwrap().into_iter().map(|item| item.path).collect();
+            assert_eq!(names, [b"a".to_vec(), b"link".to_vec(), b"was".to_vec()], "{way}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_the_directory_that_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("context");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("f"), "mine").unwrap();
+        let context = Context::open(&root, None).unwrap();
+        fs::rename(&root, dir.path().join("was")).unwrap();
+        symlink("/etc", &root).unwrap();
+        let mut text = String::new();
+        context.file(b"f").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "mine");
+        assert!(context.resolve(b"passwd").unwrap().is_none());
     }
 }
