@@ -69,3 +69,25 @@ rings_offered() { cat "$RINGS" 2>/dev/null || true; }
 
 # offer_rings Y|N: for the file systems mounted from now on.
 offer_rings() { [ ! -e "$RINGS" ] || echo "$1" | as_root tee "$RINGS" >/dev/null; }
+
+# delegate_group USER: makes a control group of cgroup v2 that is the user's to divide, with the controllers of limits, and
+# prints its path; the tests belong into tests/ beneath it. Prints nothing where there is none to give: cgroup v1 has the
+# controllers, or this machine is a container.
+delegate_group() {
+    mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
+    [ -n "$mount" ] || return 0
+    for controller in cpu cpuset memory; do
+        grep -qw "$controller" "$mount/cgroup.controllers" || return 0
+        grep -qw "$controller" "$mount/cgroup.subtree_control" && continue
+        echo "+$controller" | as_root tee "$mount/cgroup.subtree_control" >/dev/null 2>&1 || return 0
+    done
+    as_root mkdir -p "$mount/rbuild-check/tests"
+    echo "+cpu +cpuset +memory" | as_root tee "$mount/rbuild-check/cgroup.subtree_control" >/dev/null
+    as_root chown -R "$1:" "$mount/rbuild-check"
+    echo "$mount/rbuild-check"
+}
+
+# remove_group PATH: what delegate_group made, with all groups in it.
+remove_group() {
+    [ -z "$1" ] || as_root find "$1" -depth -type d -exec rmdir {} +
+}

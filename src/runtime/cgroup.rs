@@ -4,6 +4,9 @@
 //! reach it (cgroups(7), "Delegation"). The coordinator makes `rbuild-<pid>-<n>` there, the step enters it before it
 //! becomes the command, and the coordinator removes it. Should rbuild be killed, the group stays behind empty, because the
 //! step dies with it; the next one that is made beside it clears it away.
+//!
+//! A group that passes controllers on holds no process itself. So where the group is our own, rbuild and its sandbox make
+//! way into `rbuild-<pid>-itself`.
 
 use std::fs;
 use std::io;
@@ -40,6 +43,28 @@ pub enum Error {
         /// What to try.
         next: &'static str,
     },
+    /// Somebody else's processes are in the group that would have to be divided.
+    #[error(
+        "the control group {group:?} holds processes that are not rbuild's ({}), and only an empty one passes controllers \
+         on: {NEXT_THING}",
+        of_others.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    )]
+    Occupied {
+        /// In which the step's group would be made.
+        group: PathBuf,
+        /// Their numbers.
+        of_others: Vec<u32>,
+    },
+    /// The kernel does not take a limit.
+    #[error("limit the control group by {value:?} in {path:?}")]
+    Value {
+        /// The file of the group.
+        path: PathBuf,
+        /// What it should hold.
+        value: String,
+        /// Why not.
+        source: io::Error,
+    },
     /// The group is not the user's to divide.
     #[error("{verb} {path:?} ({NEXT_THING})")]
     File {
@@ -57,14 +82,30 @@ const NEXT_THING: &str = "limits need a control group of one's own: start rbuild
 const V1: &str = "where the machine has it in cgroup v1, boot with systemd.unified_cgroup_hierarchy=1";
 
 impl Error {
+    fn no_controller(group: &Path, controller: &'static str) -> Self {
+        let next = if Path::new("/sys/fs/cgroup").join(controller).exists() { V1 } else { NEXT_THING };
+        Self::NoController { group: group.to_path_buf(), controller, next }
+    }
+
+    /// What the kernel said, or would say.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            Self::NotMounted => Some(Errno::NOENT.raw_os_error()),
+            Self::NoController { .. } => Some(Errno::OPNOTSUPP.raw_os_error()),
+            Self::Occupied { .. } => Some(Errno::BUSY.raw_os_error()),
+            Self::Value { source, .. } | Self::File { source, .. } => source.raw_os_error(),
+        }
+    }
+
     fn file(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { verb, path, source }
     }
 }
 
-/// A group that holds one step. Dropped, it is removed.
+/// A group that holds one step, to be removed after it.
 #[derive(Debug)]
+#[must_use]
 pub(super) struct ControlGroup {
     path: PathBuf,
     memory: Option<u64>,
@@ -77,20 +118,32 @@ impl ControlGroup {
         if settings.is_empty() && limits.parent.is_none() {
             return Ok(None);
         }
-        let parent = parent(limits.parent.as_deref())?;
-        let mut controllers: Vec<_> = settings.iter().map(|setting| setting.controller).collect();
-        controllers.dedup();
-        delegate(&parent, &controllers)?;
+        let (mount, own) = own()?;
+        let parent = match limits.parent.as_deref() {
+            Some(named) => named_group(named, &mount, &own)?,
+            None => own.clone(),
+        };
+        for setting in &settings {
+            pass_to_children(&parent, &own, setting.controller)?;
+        }
         sweep(&parent)?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
         fs::create_dir(&path).map_err(Error::file("create the control group", &path))?;
         let group = Self { path, memory: limits.memory };
-        for Setting { file, value, .. } in settings {
-            let file = group.path.join(file);
-            fs::write(&file, value).map_err(Error::file("write", &file))?;
+        match group.set(settings) {
+            Ok(()) => Ok(Some(group)),
+            // an empty group goes at once; if not, what was wrong first is what the user can mend
+            Err(error) => group.remove().and(Err(error)),
         }
-        Ok(Some(group))
+    }
+
+    fn set(&self, settings: Vec<Setting>) -> Result<(), Error> {
+        for Setting { file, value, .. } in settings {
+            let path = self.path.join(file);
+            fs::write(&path, &value).map_err(|source| Error::Value { path, value, source })?;
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,12 +159,9 @@ impl ControlGroup {
         Ok(killed.then_some(memory))
     }
 
-    /// Removes it. Errors if a process is in it for longer than its end takes.
+    /// Removes it. Errors if a process is in it for longer than its end takes; then the next group made beside it clears
+    /// it away.
     pub(super) fn remove(self) -> Result<(), Error> {
-        self.try_remove()
-    }
-
-    fn try_remove(&self) -> Result<(), Error> {
         for _ in 1..TRIES {
             match fs::remove_dir(&self.path) {
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => std::thread::sleep(PAUSE),
@@ -120,13 +170,6 @@ impl ControlGroup {
             }
         }
         fs::remove_dir(&self.path).map_err(Error::file("remove the control group", &self.path))
-    }
-}
-
-/// An error has nobody to go to here: the next group made beside it clears it away.
-impl Drop for ControlGroup {
-    fn drop(&mut self) {
-        drop(self.try_remove());
     }
 }
 
@@ -163,8 +206,15 @@ fn weight(shares: u64) -> u64 {
     1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142
 }
 
-/// The group in which the step's is made: a path of the hierarchy, or one beneath our own group.
-fn parent(named: Option<&Path>) -> Result<PathBuf, Error> {
+/// A path of the hierarchy, or one beneath our own group.
+fn named_group(named: &Path, mount: &Path, own: &Path) -> Result<PathBuf, Error> {
+    let path = named.strip_prefix("/").map_or_else(|_| own.join(named), |named| mount.join(named));
+    fs::create_dir_all(&path).map_err(Error::file("create the control group", &path))?;
+    Ok(path)
+}
+
+/// Where cgroup v2 is mounted, and in it the group that this process was started in.
+fn own() -> Result<(PathBuf, PathBuf), Error> {
     const MOUNTS: &str = "/proc/self/mountinfo";
     const GROUPS: &str = "/proc/self/cgroup";
     let read = |path: &str| fs::read_to_string(path).map_err(Error::file("read", Path::new(path)));
@@ -173,48 +223,116 @@ fn parent(named: Option<&Path>) -> Result<PathBuf, Error> {
         mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
     let groups = read(GROUPS)?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-    let (Some(mount), Some(own)) = (mount.map(Path::new), own) else { return Err(Error::NotMounted) };
+    let (Some(mount), Some(own)) = (mount.map(PathBuf::from), own) else { return Err(Error::NotMounted) };
     let own = mount.join(own);
-    let Some(named) = named else { return Ok(own) };
-    let path = named.strip_prefix("/").map_or_else(|_| own.join(named), |named| mount.join(named));
-    fs::create_dir_all(&path).map_err(Error::file("create the control group", &path))?;
-    Ok(path)
+    // we may have made way since
+    let started_in = if own.ends_with(itself()) { own.parent().map(Path::to_path_buf) } else { None };
+    Ok((mount, started_in.unwrap_or(own)))
 }
 
-/// Has the controllers of `parent` reach the groups in it.
-fn delegate(parent: &Path, controllers: &[&'static str]) -> Result<(), Error> {
-    let words = |name: &str| {
-        let path = parent.join(name);
-        let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-        Ok(text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-    };
-    let (here, passed_on) = (words("cgroup.controllers")?, words("cgroup.subtree_control")?);
-    for &controller in controllers {
-        if !here.iter().any(|name| name == controller) {
-            let next = if Path::new("/sys/fs/cgroup").join(controller).exists() { V1 } else { NEXT_THING };
-            return Err(Error::NoController { group: parent.to_path_buf(), controller, next });
+/// What our own processes are in when they have made way.
+fn itself() -> String {
+    format!("{PREFIX}{}-itself", std::process::id())
+}
+
+/// Whether limits could be set here: the group of this process is the user's to divide, and `cpu` and `memory` reach it.
+///
+/// The kernel's words: ENOENT without cgroup v2, EOPNOTSUPP without the controllers, and what it says to a new group.
+pub(crate) fn attempt() -> Result<(), Error> {
+    let (_, own) = own()?;
+    let made = own.join(format!("{PREFIX}{}-trial", std::process::id()));
+    fs::create_dir(&made).map_err(Error::file("create the control group", &made))?;
+    fs::remove_dir(&made).map_err(Error::file("remove the control group", &made))?;
+    let control = own.join("cgroup.subtree_control");
+    rustix::fs::access(&control, rustix::fs::Access::WRITE_OK)
+        .map_err(|errno| Error::file("write", &control)(errno.into()))?;
+    let here = words(&own, "cgroup.controllers")?;
+    match ["cpu", "memory"].into_iter().find(|wanted| !here.iter().any(|found| found == wanted)) {
+        Some(controller) => Err(Error::no_controller(&own, controller)),
+        None => Ok(()),
+    }
+}
+
+/// Has a controller reach the groups in `group`. Beneath `own`, the group that is ours to divide, all on the way pass it on.
+fn pass_to_children(group: &Path, own: &Path, controller: &'static str) -> Result<(), Error> {
+    if let Some(above) = group.parent().filter(|above| above.starts_with(own)) {
+        pass_to_children(above, own, controller)?;
+    }
+    let has = |name: &str| Ok::<_, Error>(words(group, name)?.iter().any(|word| word == controller));
+    if !has("cgroup.controllers")? {
+        return Err(Error::no_controller(group, controller));
+    }
+    make_way(group)?;
+    if has("cgroup.subtree_control")? {
+        return Ok(());
+    }
+    let control = group.join("cgroup.subtree_control");
+    fs::write(&control, format!("+{controller}")).map_err(Error::file("write", &control))
+}
+
+/// The words of one of a group's files.
+fn words(group: &Path, name: &str) -> Result<Vec<String>, Error> {
+    let path = group.join(name);
+    let text = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Has our own processes leave a group that is to pass controllers on: it may hold none, the root of the hierarchy excepted.
+///
+/// The kernel refuses only `memory` to one that holds some (EBUSY). It passes `cpu` and `cpuset` on, and then lets no process
+/// enter the groups beneath (EOPNOTSUPP): they are for threads.
+fn make_way(group: &Path) -> Result<(), Error> {
+    if !group.join("cgroup.type").exists() {
+        return Ok(());
+    }
+    // a process that is forked while we look is seen the next time
+    for _ in 0..TRIES {
+        let pids = words(group, "cgroup.procs")?;
+        if pids.is_empty() {
+            return Ok(());
         }
-        if !passed_on.iter().any(|name| name == controller) {
-            pass_on(parent, controller)?;
+        move_aside(group, &pids)?;
+    }
+    Err(Error::file("empty", group)(Errno::BUSY.into()))
+}
+
+fn move_aside(parent: &Path, pids: &[String]) -> Result<(), Error> {
+    let pids = pids.iter().filter_map(|word| word.parse::<u32>().ok());
+    let (ours, of_others): (Vec<u32>, Vec<u32>) = pids.partition(|pid| descends(*pid));
+    if !of_others.is_empty() {
+        return Err(Error::Occupied { group: parent.to_path_buf(), of_others });
+    }
+    let aside = parent.join(itself());
+    fs::create_dir_all(&aside).map_err(Error::file("create the control group", &aside))?;
+    let procs = aside.join("cgroup.procs");
+    for pid in ours {
+        match fs::write(&procs, pid.to_string()) {
+            // it has ended
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
+            other => other.map_err(Error::file("move rbuild by", &procs))?,
         }
     }
     Ok(())
 }
 
-/// A group that passes controllers on may hold no process itself, the root excepted: this process, if it is there, makes
-/// way into one of its own.
-fn pass_on(parent: &Path, controller: &str) -> Result<(), Error> {
-    let control = parent.join("cgroup.subtree_control");
-    let write = || fs::write(&control, format!("+{controller}"));
-    match write() {
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => {}
-        other => return other.map_err(Error::file("write", &control)),
+/// Whether a process is this one or comes from it. One that has ended in the meantime counts as ours: there is nothing to
+/// move.
+fn descends(pid: u32) -> bool {
+    let mut pid = pid;
+    while pid > 1 {
+        if pid == std::process::id() {
+            return true;
+        }
+        let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) => stat,
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        };
+        // the name in parentheses may hold anything; behind it come the state and the parent
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        let Some(parent) = parent.and_then(|word| word.parse().ok()) else { return false };
+        pid = parent;
     }
-    let aside = parent.join(format!("{PREFIX}{}-itself", std::process::id()));
-    fs::create_dir_all(&aside).map_err(Error::file("create the control group", &aside))?;
-    let procs = aside.join("cgroup.procs");
-    fs::write(&procs, "0").map_err(Error::file("move rbuild by", &procs))?;
-    write().map_err(Error::file("write", &control))
+    false
 }
 
 /// Removes what killed builds left.

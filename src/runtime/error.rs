@@ -14,6 +14,15 @@ pub enum Error {
     /// The limits cannot be set.
     #[error(transparent)]
     ControlGroup(#[from] super::cgroup::Error),
+    /// A job went wrong, and its control group stays behind.
+    #[error("{error}; besides, {group}")]
+    AndGroup {
+        /// What went wrong with the job.
+        error: Box<Error>,
+        /// What went wrong with its group.
+        #[source]
+        group: super::cgroup::Error,
+    },
     /// The sandbox reports why it cannot do what it was asked. Its own words, causes included.
     #[error("{0}")]
     Refused(String),

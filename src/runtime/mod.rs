@@ -37,6 +37,7 @@ use crate::oci::DiffId;
 
 pub use cancel::Cancel;
 pub use cgroup::Error as ControlGroupError;
+pub(crate) use cgroup::attempt as try_control_group;
 pub use device::Device;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};

@@ -44,13 +44,34 @@ impl Sandbox {
         tar: File,
         output: &(dyn Fn(Stream, &[u8]) + Sync),
     ) -> Result<Outcome, Error> {
+        let mut job = job.clone();
+        let Some(group) = ControlGroup::make(&job.confinement.limits.shared)? else {
+            return self.run_in_group(job, tar, output);
+        };
+        job.confinement.limits.group = Some(group.path().to_path_buf());
+        let ran = self.run_in_group(job, tar, output);
+        let out_of_memory = group.out_of_memory();
+        match (ran, group.remove()) {
+            (Ok(outcome), removed) => {
+                removed?;
+                Ok(Outcome { out_of_memory: out_of_memory?, ..outcome })
+            }
+            (Err(error), Ok(())) => Err(error),
+            (Err(error), Err(group)) => Err(Error::AndGroup { error: Box::new(error), group }),
+        }
+    }
+
+    /// The job is in its control group, if it has one.
+    fn run_in_group(
+        &self,
+        job: Job,
+        tar: File,
+        output: &(dyn Fn(Stream, &[u8]) + Sync),
+    ) -> Result<Outcome, Error> {
         let wake = self.cancel.subscribe()?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
         let channel = self.connect(Some(&job.live), job.shelf.as_deref())?;
-        let group = ControlGroup::make(&job.confinement.limits.shared)?;
-        let mut job = job.clone();
-        job.confinement.limits.group = group.as_ref().map(|group| group.path().to_path_buf());
         let request = Request::Run(Box::new(job));
         channel.send(&request, &[tar.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()])?;
         drop((tar, stdout_writer, stderr_writer));
@@ -64,12 +85,7 @@ impl Sandbox {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let mut outcome = outcome(reply)?;
-        if let Some(group) = group {
-            outcome.out_of_memory = group.out_of_memory()?;
-            group.remove()?;
-        }
-        Ok(outcome)
+        outcome(reply)
     }
 
     /// Which root file system drivers work here, each with its refusal (`info`): `live` is a scratch directory of the

@@ -15,6 +15,9 @@ pub enum Error {
     /// The connection to another process of the sandbox.
     #[error(transparent)]
     Connection(#[from] crate::runtime::Error),
+    /// What a step left could not be removed.
+    #[error(transparent)]
+    Leftover(#[from] crate::rootfs::Error),
     /// The filter that hands calls over could not be installed.
     #[error(
         "one id is mapped, and recording the others needs a seccomp listener (Linux 5.0, and none around rbuild itself): map a range of ids, see rbuild info"
@@ -150,6 +153,7 @@ impl Error {
     pub(super) fn errno(&self) -> Option<i32> {
         match self {
             Self::Kernel(error) => error.errno(),
+            Self::Connection(crate::runtime::Error::ControlGroup(error)) => error.errno(),
             Self::File { source, .. } | Self::Resolve { source, .. } => source.raw_os_error(),
             _ => None,
         }

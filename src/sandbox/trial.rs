@@ -3,7 +3,7 @@
 //! To add one: a word in `rbuild_userns::host::Request`, its causes beside it, and a row here, in [`OUTSIDE`] or in
 //! [`INSIDE`]. `info` and `doctor` show what the rows come to: see `crate::runtime::Examination`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +15,7 @@ use rbuild_userns::seccomp;
 use rustix::io::Errno;
 
 use super::{BROKEN, Error};
+use crate::runtime;
 use crate::runtime::wire::{Attempt, Channel, Reply, in_words};
 
 type Trial = fn(&Path) -> Result<(), Error>;
@@ -23,7 +24,7 @@ type Trial = fn(&Path) -> Result<(), Error>;
 const OUTSIDE: [(Request, Trial); 4] = [
     (Request::UserNamespace, |_| Ok(unshare(&[Namespace::User])?)),
     (Request::MountInside, mount_inside),
-    (Request::Cgroup, make_control_group),
+    (Request::Cgroup, |_| Ok(runtime::try_control_group().map_err(runtime::Error::from)?)),
     (Request::Reflink, share_blocks),
 ];
 
@@ -92,37 +93,6 @@ fn make_network(_: &Path) -> Result<(), Error> {
 fn open_fuse(_: &Path) -> Result<(), Error> {
     const FUSE: &str = "/dev/fuse";
     File::options().read(true).write(true).open(FUSE).map(drop).map_err(Error::file("open", FUSE))
-}
-
-/// A group beneath our own, in cgroup v2, with the controllers that limit a step.
-fn make_control_group(_: &Path) -> Result<(), Error> {
-    let own = own_control_group()?;
-    let made = own.join(format!("rbuild-trial-{}", std::process::id()));
-    fs::create_dir(&made).map_err(Error::file("create", &made))?;
-    fs::remove_dir(&made).map_err(Error::file("remove", &made))?;
-    let path = own.join("cgroup.controllers");
-    let controllers = fs::read_to_string(&path).map_err(Error::file("read", &path))?;
-    if ["cpu", "memory"].iter().all(|wanted| controllers.split_whitespace().any(|found| found == *wanted)) {
-        return Ok(());
-    }
-    Err(Error::file("find cpu and memory in", path)(Errno::OPNOTSUPP))
-}
-
-/// Errors with ENOENT where the controllers are those of cgroup v1, also where an empty v2 stands beside them.
-fn own_control_group() -> Result<PathBuf, Error> {
-    const MOUNTS: &str = "/proc/self/mountinfo";
-    const GROUPS: &str = "/proc/self/cgroup";
-    let mounts = fs::read_to_string(MOUNTS).map_err(Error::file("read", MOUNTS))?;
-    let groups = fs::read_to_string(GROUPS).map_err(Error::file("read", GROUPS))?;
-    let of_kind = |kind: &str| {
-        let line = mounts.lines().find(|line| line.contains(&format!(" - {kind} ")));
-        line.and_then(|line| line.split(' ').nth(4)).map(PathBuf::from)
-    };
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-    match (of_kind("cgroup"), of_kind("cgroup2"), own) {
-        (None, Some(mount), Some(own)) => Ok(mount.join(own)),
-        _ => Err(Error::file("find cgroup v2 in", MOUNTS)(Errno::NOENT)),
-    }
 }
 
 fn share_blocks(dir: &Path) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use crate::support::{Said, World};
 
 /// Builds one RUN with these options, where a proxy is set; what it printed.
 #[track_caller]
-fn output(world: &World, script: &str, args: &[&str]) -> String {
+pub fn output(world: &World, script: &str, args: &[&str]) -> String {
     world.file("Dockerfile", format!("{BUSYBOX}RUN {script}\n"));
     let mut command = world.command();
     command.args(["bud", "--no-cache"]).args(args).arg(world.context());
@@ -143,70 +143,6 @@ fn what_cannot_be_done_is_refused_precisely() {
     if !std::path::Path::new("/sys/fs/selinux/enforce").exists() {
         world.build("FROM scratch\n", &["--security-opt", "label=type:x"]).fails(125, "does not run SELinux");
     }
-}
-
-/// A control group of cgroup v2 in which this user may make others, with this controller.
-fn delegated(controller: &str) -> bool {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let mounts = read("/proc/self/mountinfo");
-    let mount =
-        mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
-    let groups = read("/proc/self/cgroup");
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"));
-    let (Some(mount), Some(own)) = (mount, own) else { return false };
-    let own = format!("{mount}{own}");
-    let has = read(&format!("{own}/cgroup.controllers")).split_whitespace().any(|name| name == controller);
-    let trial = format!("{own}/trial-{}", std::process::id());
-    has && std::fs::create_dir(&trial).is_ok() && std::fs::remove_dir(&trial).is_ok()
-}
-
-#[test]
-fn limits_by_control_group_hold_or_are_refused() {
-    let world = World::new();
-    world.busybox();
-    let file = |name: &str| format!("cat $(find /sys/fs/cgroup -name 'rbuild-*-0')/{name}");
-    let rows: &[(&str, &[&str], &str, &str)] = &[
-        ("memory", &["--memory", "64m"], "memory.max", "67108864"),
-        ("memory", &["-m", "64m", "--memory-swap", "96m"], "memory.swap.max", "33554432"),
-        ("memory", &["-m", "64m", "--memory-swap", "-1"], "memory.swap.max", "max"),
-        ("cpu", &["--cpu-quota", "50000"], "cpu.max", "50000 100000"),
-        ("cpu", &["--cpu-period", "20000", "--cpu-quota", "10000"], "cpu.max", "10000 20000"),
-        ("cpu", &["-c", "2048"], "cpu.weight", "79"),
-        ("cpuset", &["--cpuset-cpus", "0"], "cpuset.cpus", "0"),
-        ("cpuset", &["--cpuset-mems", "0"], "cpuset.mems", "0"),
-    ];
-    for (controller, args, name, want) in rows {
-        if delegated(controller) {
-            assert_eq!(output(&world, &file(name), args), *want, "{args:?}");
-            assert_eq!(output(&world, "cut -d: -f3 /proc/self/cgroup | tail -1", args), "/", "{args:?}");
-            continue;
-        }
-        eprintln!("{args:?} can only be refused here: no control group with {controller} is delegated");
-        let said = world.build("FROM scratch\nCOPY busybox /sh\nRUN [\"/sh\"]\n", args);
-        said.fails(125, "control group");
-    }
-    for (args, want) in [
-        (&["--memory", "64m", "--memory-swap", "1m"][..], "is less than --memory"),
-        (&["--memory-swap", "1m"], "--memory <SIZE>"),
-        (&["--cpuset-cpus", "0-"], "expected numbers and ranges"),
-        (&["--cpu-shares", "1"], "1 is not in 2..=262144"),
-        (&["--cgroup-parent", "/../x"], "expected a path without '..'"),
-    ] {
-        world.build("FROM scratch\n", args).fails(125, want);
-    }
-}
-
-#[test]
-fn a_step_out_of_memory_says_so() {
-    if !delegated("memory") {
-        eprintln!("skipped: needs a delegated control group with the controller memory");
-        return;
-    }
-    let world = World::new();
-    world.busybox();
-    let eat = "head -c 200000000 /dev/zero | tail -c 200000000 | wc -c; false";
-    let said = world.build(&format!("{BUSYBOX}RUN {eat}\n"), &["--memory", "32m", "--memory-swap", "32m"]);
-    said.fails(1, "the limit of memory, 33554432 bytes, was reached");
 }
 
 #[test]

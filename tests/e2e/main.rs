@@ -16,6 +16,7 @@ mod fidelity;
 mod graph;
 mod kill;
 mod lanes;
+mod limits;
 mod manual;
 mod suites;
 mod support;

@@ -30,6 +30,8 @@ pub struct Host {
     pub no_new_privs: Option<u64>,
     /// Whether parts of `/proc` are covered by other mounts.
     pub proc_is_masked: bool,
+    /// Whether cgroup v1 has the controllers of processors or memory, which v2 then lacks.
+    pub limits_in_cgroup_v1: bool,
     /// Whether `/` is no mount point of ours: we are in a chroot.
     pub chroot: bool,
     /// Where we run.
@@ -49,6 +51,7 @@ impl Host {
             seccomp: field(&status, "Seccomp:"),
             no_new_privs: field(&status, "NoNewPrivs:"),
             proc_is_masked: targets(&mounts).any(|target| target.starts_with("/proc/")),
+            limits_in_cgroup_v1: limits_in_cgroup_v1(&mounts),
             chroot: !targets(&mounts).any(|target| target == "/"),
             container: container(Path::new("/")),
         }
@@ -70,6 +73,14 @@ fn field(status: &str, name: &str) -> Option<u64> {
 /// Where the mounts are: the fifth field of a line; `proc_pid_mountinfo(5)`.
 fn targets(mountinfo: &str) -> impl Iterator<Item = &str> {
     mountinfo.lines().filter_map(|line| line.split(' ').nth(4))
+}
+
+/// The last word of a mount's line holds the options of its file system, among them the controllers of a hierarchy.
+fn limits_in_cgroup_v1(mountinfo: &str) -> bool {
+    let hierarchies = mountinfo.lines().filter(|line| line.contains(" - cgroup "));
+    hierarchies
+        .filter_map(|line| line.rsplit(' ').next())
+        .any(|options| options.split(',').any(|option| ["cpu", "memory"].contains(&option)))
 }
 
 fn container(root: &Path) -> Option<Container> {
@@ -96,6 +107,23 @@ mod tests {
                       645 644 0:63 / /proc rw,nosuid - proc proc rw\n\
                       584 645 0:64 / /proc/acpi ro,relatime - tmpfs tmpfs ro\n";
         assert_eq!(targets(docker).collect::<Vec<_>>(), ["/", "/proc", "/proc/acpi"]);
+    }
+
+    #[test]
+    fn only_controllers_of_limits_count_as_cgroup_v1() {
+        for (row, mounts, want) in [
+            ("v2", "30 25 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n", false),
+            ("processors", "36 32 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n", true),
+            ("memory", "37 32 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n", true),
+            (
+                "systemd's own",
+                "38 32 0:31 / /sys/fs/cgroup/systemd rw - cgroup none rw,name=systemd\n",
+                false,
+            ),
+            ("net_cls alone", "39 32 0:32 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n", false),
+        ] {
+            assert_eq!(limits_in_cgroup_v1(mounts), want, "{row}: {mounts}");
+        }
     }
 
     #[test]

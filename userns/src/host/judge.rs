@@ -182,8 +182,20 @@ fn fuse(errno: i32, host: &Host) -> Option<Cause> {
 fn cgroup(errno: i32, host: &Host) -> Option<Cause> {
     let inside = host.container.is_some();
     match errno {
+        ENOENT if host.limits_in_cgroup_v1 => Some(cause(
+            "the control groups are those of cgroup v1",
+            "boot with systemd.unified_cgroup_hierarchy=1",
+        )),
         ENOENT => Some(cause(
-            "the control groups are not those of cgroup v2",
+            "cgroup v2 is not mounted",
+            if inside {
+                "have the container engine mount it at /sys/fs/cgroup"
+            } else {
+                "as root: mount -t cgroup2 cgroup2 /sys/fs/cgroup"
+            },
+        )),
+        EOPNOTSUPP | EACCES | EPERM | EROFS if host.limits_in_cgroup_v1 => Some(cause(
+            "cgroup v2 stands beside cgroup v1, which has the controllers of processors or memory",
             "boot with systemd.unified_cgroup_hierarchy=1",
         )),
         EROFS | EACCES | EPERM if inside => Some(cause(
@@ -217,6 +229,10 @@ mod tests {
 
     fn debian() -> Host {
         Host { max_user_namespaces: Some(63_000), seccomp: Some(0), no_new_privs: Some(0), ..Host::default() }
+    }
+
+    fn v1() -> Host {
+        Host { limits_in_cgroup_v1: true, ..debian() }
     }
 
     fn ubuntu() -> Host {
@@ -366,7 +382,11 @@ mod tests {
             ("a closed device", Fuse, EACCES, debian(), "not this user's", "chmod 666"),
             ("a session", Cgroup, EACCES, debian(), "not delegated", "systemd-run --user --scope"),
             ("a pod", Cgroup, EROFS, pod(), "cannot be written", "delegate"),
-            ("cgroup v1", Cgroup, ENOENT, debian(), "cgroup v2", "unified_cgroup_hierarchy"),
+            ("cgroup v1 alone", Cgroup, ENOENT, v1(), "those of cgroup v1", "unified_cgroup_hierarchy"),
+            ("both", Cgroup, EOPNOTSUPP, v1(), "beside cgroup v1", "unified_cgroup_hierarchy"),
+            ("both, and a session", Cgroup, EACCES, v1(), "beside cgroup v1", "unified_cgroup_hierarchy"),
+            ("neither", Cgroup, ENOENT, debian(), "not mounted", "mount -t cgroup2"),
+            ("neither, in a container", Cgroup, ENOENT, container(Podman), "not mounted", "engine"),
             ("old systemd", Cgroup, EOPNOTSUPP, debian(), "no cpu and memory controller", "Delegate="),
             ("ext4", Reflink, EOPNOTSUPP, debian(), "share blocks", "xfs or btrfs"),
             ("a supervised shell", SeccompNotify, EBUSY, debian(), "supervisor already", "outside"),
