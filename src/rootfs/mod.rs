@@ -39,6 +39,7 @@ use std::sync::Arc;
 
 use crate::layer::Written;
 
+pub(crate) use freeze::remove_tree;
 pub use ownership::{Creators, Ids, Inode, Owner, Ownership, Record};
 pub use served::Requests;
 pub use server::Server;

@@ -4,13 +4,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::Error;
+use crate::rootfs;
 
 /// Removes a directory tree. One that is gone already is fine.
 pub(super) fn remove(dir: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other.map_err(Error::file("remove", dir)),
-    }
+    let parent = dir.parent().unwrap_or(Path::new("/"));
+    Ok(rootfs::remove_tree(parent, dir)?)
 }
 
 /// Removes what is in a directory, but not itself. One that is gone already is fine.
@@ -23,8 +22,11 @@ pub(super) fn empty(dir: &Path) -> Result<(), Error> {
         let entry = entry.map_err(Error::file("read", dir))?;
         let path = entry.path();
         let is_dir = entry.file_type().map_err(Error::file("stat", &path))?.is_dir();
-        let removed = if is_dir { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-        removed.map_err(Error::file("remove", path))?;
+        if is_dir {
+            rootfs::remove_tree(dir, &path)?;
+        } else {
+            std::fs::remove_file(&path).map_err(Error::file("remove", path))?;
+        }
     }
     Ok(())
 }

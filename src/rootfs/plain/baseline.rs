@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Statx, StatxFlags, StatxTimestamp, open, statx};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Statx, StatxAttributes, StatxFlags, StatxTimestamp, open, statx,
+};
 use rustix::io::Errno;
 
 use super::clock;
@@ -56,6 +58,8 @@ pub(super) struct Stamp {
     pub changed: Timestamp,
     pub kind: FileType,
     pub names: u32,
+    /// Immutable or append-only, as `chattr` can make it: nobody can put it right again.
+    pub fixed: bool,
 }
 
 impl Baseline {
@@ -196,6 +200,7 @@ impl From<&Statx> for Stamp {
             changed: time(there.stx_ctime),
             kind: FileType::from_raw_mode(there.stx_mode.into()),
             names: there.stx_nlink,
+            fixed: there.stx_attributes.intersects(StatxAttributes::IMMUTABLE | StatxAttributes::APPEND),
         }
     }
 }
@@ -222,6 +227,7 @@ mod tests {
         changed: Timestamp { secs: 1_700_000_000, nanos: 4 },
         kind: FileType::RegularFile,
         names: 1,
+        fixed: false,
     };
 
     fn baseline(stamp: Stamp, began: Timestamp) -> Baseline {

@@ -1,5 +1,6 @@
 //! The difference between the tree and the baseline, name by name.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,6 +15,8 @@ use crate::rootfs::{Node, Stack};
 pub(super) struct Difference<'a> {
     pub stack: &'a Stack,
     pub baseline: &'a Baseline,
+    /// Whether something immutable was seen.
+    pub fixed: Cell<bool>,
 }
 
 impl Source for Difference<'_> {
@@ -33,6 +36,7 @@ impl Source for Difference<'_> {
             Err(Errno::NOENT) => return Ok(Said::Whiteout),
             stamp => stamp?,
         };
+        self.fixed.set(self.fixed.get() || stamp.fixed);
         let row = self.baseline.row(&stamp);
         let same = below.filter(|node| row.is_some_and(|row| row.id == self.stack.file_id(node)));
         let untouched = row.is_some_and(|row| self.baseline.is_untouched(row, &stamp));

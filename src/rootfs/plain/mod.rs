@@ -34,12 +34,13 @@ mod ids;
 mod materialise;
 mod shelf;
 
+use std::cell::Cell;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use baseline::Baseline;
+use baseline::{Baseline, Stamp};
 use difference::Difference;
 use materialise::{Used, materialise};
 
@@ -62,6 +63,14 @@ pub(super) struct PlainRoot {
     /// The root directory as the step found it.
     root: Metadata,
     shelf: Option<ShelfAt>,
+}
+
+/// Whether a tree can be put right for another step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Allowed,
+    /// Something in it is immutable.
+    Refused,
 }
 
 /// A shelf, and where its trees lie.
@@ -93,12 +102,15 @@ impl PlainRoot {
         Ok(Self { live: live.into(), tree, stack, baseline, root, shelf })
     }
 
-    fn write(&self, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
+    /// Also says whether the tree can serve another step.
+    fn write(&self, tar: File, ignore: &[PathBuf]) -> Result<(Written, Reuse), Error> {
         let mut layer = LayerWriter::create(tar);
-        let difference = Difference { stack: &self.stack, baseline: &self.baseline };
+        let difference = Difference { stack: &self.stack, baseline: &self.baseline, fixed: Cell::new(false) };
         let ignore = Ignore::new(ignore);
         freeze::write(&difference, &self.tree, &self.root, &self.stack, &ignore, &mut layer)?;
-        Ok(layer.finish()?)
+        let top = Stamp::of(&File::open(&self.tree).named("open", &self.tree)?).named("stat", &self.tree)?;
+        let reuse = if difference.fixed.get() || top.fixed { Reuse::Refused } else { Reuse::Allowed };
+        Ok((layer.finish()?, reuse))
     }
 
     fn remove(&self) -> Result<(), Error> {
@@ -113,11 +125,12 @@ impl Root for PlainRoot {
 
     fn freeze(mut self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
         let written = self.write(tar, ignore);
-        let cleared = match self.shelf.take().filter(|_| written.is_ok()) {
+        let reusable = matches!(&written, Ok((_, Reuse::Allowed)));
+        let cleared = match self.shelf.take().filter(|_| reusable) {
             Some((shelf, at)) => shelf.put(&at, &self.live.join(CLOSED), self.stack, self.baseline),
             None => self.remove(),
         };
-        let written = written?;
+        let (written, _) = written?;
         cleared?;
         Ok(written)
     }
