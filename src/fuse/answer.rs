@@ -63,7 +63,7 @@ pub fn answer<F: Filesystem + ?Sized>(
         }
 
         Op::GetAttr => body.attributes(&fs.attributes(id)?),
-        Op::SetAttr(changes) => body.attributes(&fs.set_attributes(id, &changes)?),
+        Op::SetAttr(changes) => body.attributes(&fs.set_attributes(caller, id, &changes)?),
         Op::ReadLink => body.put(&fs.read_link(id)?),
         Op::SetXattr { name, value, flags, privileges } => {
             fs.set_xattr(id, name, value, flags, privileges)?;

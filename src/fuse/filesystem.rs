@@ -60,7 +60,7 @@ pub trait Filesystem: Send + Sync {
     fn attributes(&self, id: u64) -> Result<Attributes, Errno>;
 
     /// Changes attributes; all or none.
-    fn set_attributes(&self, id: u64, changes: &Changes) -> Result<Attributes, Errno> {
+    fn set_attributes(&self, caller: Caller, id: u64, changes: &Changes) -> Result<Attributes, Errno> {
         Err(Errno::NOSYS)
     }
 

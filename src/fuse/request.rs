@@ -196,7 +196,7 @@ fn decode(code: u32, mut input: Input<'_>, agreed: Features) -> Option<Operation
             Op::BatchForget { pairs: input.take(count.checked_mul(16)?)? }
         }
         opcode::GETATTR => Op::GetAttr,
-        opcode::SETATTR => Op::SetAttr(changes(input.structure(88)?)?),
+        opcode::SETATTR => Op::SetAttr(changes(input.structure(88)?, agreed)?),
         opcode::READLINK => Op::ReadLink,
         opcode::SYMLINK => Op::Symlink { name: input.name()?, target: input.name()? },
         opcode::MKNOD => {
@@ -280,6 +280,8 @@ const OPEN_KILL_SUIDGID: u32 = 1;
 const WRITE_CACHE: u32 = 1;
 /// `FUSE_WRITE_KILL_SUIDGID`
 const WRITE_KILL_SUIDGID: u32 = 1 << 2;
+/// Of SETATTR: mode, owner, group, size, and the times of access and modification, as they are or now.
+const ASKED: u32 = 0b1_1011_1111;
 /// `FATTR_KILL_SUIDGID`
 const ATTR_KILL_SUIDGID: u32 = 1 << 11;
 /// `FUSE_SETXATTR_ACL_KILL_SGID`
@@ -290,7 +292,11 @@ fn cleared(flags: u32, flag: u32) -> Privileges {
 }
 
 /// `struct fuse_setattr_in`
-fn changes(fields: Fields<'_>) -> Option<Changes> {
+///
+/// With `HANDLE_KILLPRIV_V2`, one that asks for nothing is sent before a write, an allocation or a copy by whoever may not
+/// keep setuid and setgid, and for `chown(path, -1, -1)`: the kernel takes out of the request what it would change, and
+/// leaves that to us. Its answer is what shows the kernel the new mode; the write that follows has none.
+fn changes(fields: Fields<'_>, agreed: Features) -> Option<Changes> {
     let valid = fields.u32(0)?;
     let asked = |bit: u32| valid & 1 << bit != 0;
     let time = |seconds, nanos| {
@@ -304,6 +310,8 @@ fn changes(fields: Fields<'_>) -> Option<Changes> {
     let (atime, mtime, ctime) = (time(32, 56)?, time(40, 60)?, time(48, 64)?);
     let (size, mode) = (fields.u64(16)?, fields.u32(68)?);
     let (uid, gid) = (fields.u32(76)?, fields.u32(80)?);
+    let asks_for_nothing = valid & ASKED == 0 && agreed.contains(Features::HANDLE_KILLPRIV_V2);
+    let privileges = if asks_for_nothing { Privileges::Clear } else { cleared(valid, ATTR_KILL_SUIDGID) };
     Some(Changes {
         mode: asked(0).then_some(mode & 0o7777),
         uid: asked(1).then_some(uid),
@@ -312,7 +320,7 @@ fn changes(fields: Fields<'_>) -> Option<Changes> {
         atime: set(4, 7, atime),
         mtime: set(5, 8, mtime),
         ctime: asked(10).then_some(ctime),
-        privileges: cleared(valid, ATTR_KILL_SUIDGID),
+        privileges,
     })
 }
 

@@ -46,7 +46,7 @@ impl Filesystem for One {
         Ok(FOUND)
     }
 
-    fn set_attributes(&self, _: u64, _: &Changes) -> Result<Attributes, Errno> {
+    fn set_attributes(&self, _: Caller, _: u64, _: &Changes) -> Result<Attributes, Errno> {
         Ok(FOUND)
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::privileges::By;
 use super::tree::{Data, Id, Inode, Kind, Tree};
 use super::{Errno, Overlay};
 pub use crate::fuse::{Attributes, FileType};
@@ -19,6 +20,8 @@ pub struct Changes {
     pub atime: Option<Timestamp>,
     pub mtime: Option<Timestamp>,
     pub ctime: Option<Timestamp>,
+    /// Setuid, setgid and capabilities go, since this one changes the file.
+    pub loses_privileges: Option<By>,
 }
 
 /// The clock, as new times of files take it.
@@ -115,6 +118,9 @@ impl Overlay {
         let mut tree = self.tree_mut();
         if let Some(mode) = changes.mode {
             tree.change_mode(id, mode)?;
+        }
+        if let Some(by) = changes.loses_privileges {
+            tree.clear_privileges(id, by)?;
         }
         let inode = tree.inode_mut(id)?;
         if let Ids::Mapped = self.ids {

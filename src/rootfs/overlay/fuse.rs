@@ -6,6 +6,7 @@ use rustix::fs::{FallocateFlags, RenameFlags};
 
 use super::attributes::{Attributes, Changes, FileType, now};
 use super::create::{Modes, New};
+use super::privileges::By;
 use super::rename::{Source, Target};
 use super::space::Seek;
 use super::xattr::Setting;
@@ -34,8 +35,7 @@ impl Adapter {
 impl Filesystem for Adapter {
     /// What we ask for where the kernel has it. The last three are the POSIX ACLs, the others save messages. Not among
     /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write, and `SEEK_HOLE` would
-    /// miss what only the cache has), `HANDLE_KILLPRIV_V2` (the kernel does it right itself, see the module; with it, it
-    /// keeps a stale mode after a write), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
+    /// miss what only the cache has), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
     fn init(&mut self, _: Features) -> Features {
         Features::PARALLEL_DIROPS
             | Features::DO_READDIRPLUS
@@ -47,6 +47,7 @@ impl Filesystem for Adapter {
             | Features::POSIX_ACL
             | Features::DONT_MASK
             | Features::SETXATTR_EXT
+            | Features::HANDLE_KILLPRIV_V2
     }
 
     fn lookup(&self, at: Place<'_>) -> Result<Option<Attributes>, Errno> {
@@ -61,8 +62,10 @@ impl Filesystem for Adapter {
         self.overlay.attributes(id)
     }
 
-    fn set_attributes(&self, id: u64, changes: &fuse::Changes) -> Result<Attributes, Errno> {
+    fn set_attributes(&self, caller: Caller, id: u64, changes: &fuse::Changes) -> Result<Attributes, Errno> {
+        let by = By::Caller(Owner { uid: caller.uid, gid: caller.gid });
         let changes = Changes {
+            loses_privileges: (changes.privileges == Privileges::Clear).then_some(by),
             mode: changes.mode,
             uid: changes.uid,
             gid: changes.gid,
@@ -154,9 +157,12 @@ impl Filesystem for Adapter {
         offset: u64,
         bytes: &[u8],
         origin: Origin,
-        _: Privileges,
+        privileges: Privileges,
     ) -> Result<usize, Errno> {
         let written = self.overlay.write(id, offset, bytes);
+        if privileges == Privileges::Clear && written.is_ok() {
+            self.overlay.written_by(id, By::Writer)?;
+        }
         let complete = written.is_ok_and(|count| count == bytes.len());
         if origin == Origin::PageCache && !complete {
             self.overlay.lose(id, written.err().unwrap_or(Errno::NOSPC));

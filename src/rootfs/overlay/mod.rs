@@ -12,9 +12,8 @@
 //! answered "not needed", as are `open`, `opendir`, `create` and `flush`: an inode's number is all the state there
 //! is, and the kernel keeps it referenced (no `FORGET`) while a descriptor is open on it.
 //!
-//! Who clears setuid, setgid and `security.capability` on write, truncate and chown: the kernel. We negotiate no
-//! `HANDLE_KILLPRIV`, so it sends the `SETATTR` and `REMOVEXATTR` itself, with the caller's capabilities at hand,
-//! and its cached mode is right at once.
+//! Who clears setuid, setgid and `security.capability` on write, truncate and chown: we do, when the kernel says so (see
+//! `privileges`). It tells before the write, in a `SETATTR` whose answer makes its cached mode right at once.
 //!
 //! What a step in a user namespace does not get. The first two are the kernel's answer, whatever ours would be; what
 //! `pjdfstest` fails at for the sake of the first is listed in `tests/e2e/suites.rs`. rbuild(1) tells it to the user.
@@ -46,6 +45,7 @@ mod directory;
 mod freeze;
 mod fuse;
 mod plan;
+mod privileges;
 mod recorded;
 mod remove;
 mod rename;

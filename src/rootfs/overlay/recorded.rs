@@ -2,12 +2,10 @@
 
 use super::attributes::{Attributes, now};
 use super::create::{Modes, New};
+use super::privileges::CAPABILITY;
 use super::tree::{Id, Tree};
 use super::{Errno, Overlay};
 use crate::rootfs::{Ids, Inode, Owner, Ownership, Record};
-
-/// File capabilities.
-const CAPABILITIES: &[u8] = b"security.capability";
 
 impl Tree {
     /// What `stat` shows of `id`.
@@ -55,7 +53,7 @@ impl Ownership for Recorded {
     }
 
     fn has_capabilities(&self, inode: &Inode) -> bool {
-        self.overlay.xattr(inode.number, CAPABILITIES).is_ok()
+        self.overlay.xattr(inode.number, CAPABILITY).is_ok()
     }
 
     fn set_owner(&self, inode: &Inode, owner: Owner) -> Result<(), Errno> {

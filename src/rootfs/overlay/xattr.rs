@@ -4,6 +4,7 @@
 //! the kernel's older form, without the root's id: it means the same, and it is what a build by root leaves.
 
 use super::attributes::now;
+use super::privileges::CAPABILITY;
 use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::fuse::Privileges;
@@ -37,7 +38,7 @@ impl Overlay {
         let value = match name {
             acl::ACCESS => return tree.set_access_list(id, &Acl::parse(value)?, privileges),
             acl::DEFAULT => tree.expect_default_list(id, value)?,
-            b"security.capability" => of_own_root(value),
+            CAPABILITY => of_own_root(value),
             _ => value.to_vec(),
         };
         insert(tree.xattrs(id)?, name, value, setting)?;

@@ -8,10 +8,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW,
-    XattrFlags,
+    AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, RenameFlags, StatxFlags, Timespec, Timestamps,
+    UTIME_NOW, XattrFlags,
 };
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 
 use super::copy;
 use super::line::content;
@@ -70,6 +72,7 @@ impl Performer {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[..] {
             [verb, ..] if verb.starts_with("held-") || verb == "hold" => self.held(&words),
+            ["as", user, ..] => self.as_user(user, &words[2..].join(" ")),
             ["reader", path] => {
                 self.reader = Some(File::open(path)?);
                 done(Ok(()))
@@ -116,6 +119,20 @@ impl Performer {
             }
             _ => look_or_name(&words),
         }
+    }
+
+    /// Does one thing as `UID:GID`, without privileges.
+    fn as_user(&mut self, user: &str, words: &str) -> Saw {
+        let (uid, gid) = owners(user);
+        let become_user = |uid, gid| -> io::Result<()> {
+            set_thread_res_gid(None, Some(Gid::from_raw(gid)), None)?;
+            Ok(set_thread_res_uid(None, Some(Uid::from_raw(uid)), None)?)
+        };
+        become_user(uid.expect("UID:GID"), gid.expect("UID:GID"))?;
+        let saw = self.word(words);
+        set_thread_res_uid(None, Some(Uid::ROOT), None)?;
+        set_thread_res_gid(None, Some(Gid::ROOT), None)?;
+        saw
     }
 
     /// On a plain copy that is like overlayfs: a file is about to be changed by this name.
@@ -285,6 +302,12 @@ fn look_or_name(words: &[&str]) -> Saw {
             let mut bytes = Vec::new();
             OpenOptions::new().read(true).custom_flags(options).open(path)?.read_to_end(&mut bytes)?;
             Ok(shown(&bytes))
+        }
+        ["mode", path] => {
+            // nothing beside it is asked for: what the kernel remembers must be right
+            let stat = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MODE)?;
+            let capable = xattr(path.as_ref(), b"security.capability").is_ok();
+            Ok(format!("{:04o}{}", stat.stx_mode & 0o7777, if capable { " capable" } else { "" }))
         }
         ["list", path] => list(path),
         ["readlink", path] => Ok(fs::read_link(path)?.display().to_string()),

@@ -123,7 +123,8 @@ pub const PLACES: &[Place] = &[
 pub type Operation = (&'static str, &'static str);
 
 pub fn operations() -> Vec<Operation> {
-    [LOOKING, CONTENTS, ATTRIBUTES, NAMES, LINKS, RENAMES, REPLACED, XATTRS, SPECIAL, OPEN].concat()
+    [LOOKING, CONTENTS, ATTRIBUTES, PRIVILEGES, NAMES, LINKS, RENAMES, REPLACED, XATTRS, SPECIAL, OPEN]
+        .concat()
 }
 
 const LOOKING: &[Operation] = &[
@@ -230,6 +231,83 @@ const ATTRIBUTES: &[Operation] = &[
     ("set times to what they are", "utimes d/a 1000000000.123456789; utimes d/sub 1000000000.123456789"),
     ("touch", "touch d/a; touch d/sub; touch d/none"),
     ("set far times", "utimes d/a 4294967296.000000000; utimes d/sub 2147483648.000000001"),
+];
+
+/// Whoever changes a file takes setuid, setgid and capabilities away, and sees at once that they are gone.
+const PRIVILEGES: &[Operation] = &[
+    (
+        "a write takes setuid away",
+        "chmod d/u 6755; overwrite d/u 0 TEXT; mode d/u; chmod d/u 6755; append d/u _more; mode d/u",
+    ),
+    (
+        "a truncation takes setuid away",
+        "chmod d/u 6755; truncate d/u 3; mode d/u; chmod d/u 6755; open d/u w+trunc; mode d/u",
+    ),
+    (
+        "an allocation takes setuid away",
+        "chmod d/u 6755; allocate d/u keep 0 100; mode d/u; chmod d/u 6755; allocate d/u grow 0 9000; mode d/u",
+    ),
+    ("a copied range takes setuid away", "create d/n text; chmod d/u 6755; copy-range d/n d/u 0 4; mode d/u"),
+    (
+        "a chown to what it is takes setuid away",
+        "chmod d/u 6755; chown d/u 3:4; mode d/u; chmod d/u 6755; chown d/u -:-; mode d/u",
+    ),
+    (
+        "setgid without execution stays",
+        "chmod d/u 2644; append d/u _more; truncate d/u 2; chown d/u 5:6; mode d/u",
+    ),
+    ("setuid goes and setgid stays", "chmod d/u 6644; append d/u _more; mode d/u"),
+    (
+        "another user's write takes setuid away",
+        "chmod d 755; chmod d/u 6777; as 7:8 overwrite d/u 0 TEXT; mode d/u; chmod d/u 6777; as 7:8 append d/u _more; mode d/u",
+    ),
+    (
+        "another user's truncation takes setuid away",
+        "chmod d 755; chmod d/u 6777; as 7:8 truncate d/u 3; mode d/u; chmod d/u 6777; as 7:8 open d/u w+trunc; mode d/u",
+    ),
+    (
+        "another user's allocation takes setuid away",
+        "chmod d 755; chmod d/u 6777; as 7:8 allocate d/u keep 0 100; mode d/u; as 7:8 allocate d/u punch 0 4; mode d/u",
+    ),
+    (
+        "another user's copied range takes setuid away",
+        "chmod d 755; create d/n text; chmod d/u 6777; as 7:8 copy-range d/n d/u 0 4; mode d/u",
+    ),
+    (
+        "the owner's own changes take setuid away",
+        "chmod d 755; chmod d/u 6755; as 3:4 append d/u _more; mode d/u; chmod d/u 6755; as 3:4 truncate d/u 2; mode d/u; \
+         chmod d/u 6755; as 3:4 chown d/u 3:4; mode d/u; chmod d/u 6755; as 3:4 chown d/u -:-; mode d/u",
+    ),
+    (
+        "setgid without execution stays with the group",
+        "chmod d 755; chmod d/u 2666; as 7:4 append d/u _more; mode d/u",
+    ),
+    (
+        "a write takes a capability away",
+        "overwrite d/x 0 TEXT; mode d/x; capability d/x; mode d/x; append d/x _more; mode d/x",
+    ),
+    (
+        "a truncation takes a capability away",
+        "truncate d/x 3; mode d/x; capability d/x; open d/x w+trunc; mode d/x",
+    ),
+    (
+        "an allocation takes a capability away",
+        "allocate d/x keep 0 100; mode d/x; capability d/x; allocate d/x grow 0 9000; mode d/x",
+    ),
+    ("a copied range takes a capability away", "create d/n text; copy-range d/n d/x 0 4; mode d/x"),
+    (
+        "a chown to what it is takes a capability away",
+        "chown d/x 0:0; mode d/x; capability d/x; chown d/x -:-; mode d/x",
+    ),
+    (
+        "another user's write takes a capability away",
+        "chmod d 755; chmod d/x 777; as 7:8 overwrite d/x 0 TEXT; mode d/x; capability d/x; as 7:8 truncate d/x 2; mode d/x",
+    ),
+    ("a capability set after a write stays", "append d/x _more; capability d/x; mode d/x"),
+    (
+        "a capability of an open file",
+        "hold d/x; held-write 0 TEXT; capability d/x; held-write 0 text; mode d/x",
+    ),
 ];
 
 const NAMES: &[Operation] = &[
