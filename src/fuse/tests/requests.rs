@@ -152,6 +152,31 @@ fn what_is_not_asked_for_stays() {
 }
 
 #[test]
+fn asking_for_nothing_takes_privileges_away_where_so_agreed() {
+    let lock_owner_and_ctime = [0, 1 << 9, 1 << 10, 1 << 6];
+    for (valid, agreed, privileges) in lock_owner_and_ctime
+        .map(|valid| (valid, Features::HANDLE_KILLPRIV_V2, Privileges::Clear))
+        .into_iter()
+        .chain([
+            (0, Features::NONE, Privileges::Keep),
+            (1, Features::HANDLE_KILLPRIV_V2, Privileges::Keep),
+            (1 << 3, Features::HANDLE_KILLPRIV_V2, Privileges::Keep),
+            (1 << 5 | 1 << 8, Features::HANDLE_KILLPRIV_V2, Privileges::Keep),
+            (1 << 3 | 1 << 11, Features::HANDLE_KILLPRIV_V2, Privileges::Clear),
+        ])
+    {
+        let mut bytes = [0; 88];
+        bytes[..4].copy_from_slice(&u32::to_ne_bytes(valid));
+        match Operation::decode(&header(opcode::SETATTR, 88), Input::whole(&bytes), agreed).unwrap() {
+            Operation::SetAttr(changes) => {
+                assert_eq!(changes.privileges, privileges, "{valid:#x} {agreed:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_header_is_forty_bytes() {
     let mut message = bytes(&[Half(40), Half(1), Whole(2), Whole(3), Half(4), Half(5), Half(6), Half(0)]);
     let caller = Caller { uid: 4, gid: 5, pid: 6 };
