@@ -41,7 +41,7 @@ pub use attributes::{Attributes, Changes, FileType, Privileges, SetTime, Statist
 pub use body::{Lines, Listing, Taken};
 pub use features::Features;
 pub use filesystem::{Caller, Filesystem, Opened, Origin, Place};
-pub use session::{Session, Transport};
+pub use session::{NoRings, Session, Transport};
 
 /// What an operation fails with: the number that the caller's system call returns.
 pub use rustix::io::Errno;

@@ -14,6 +14,7 @@ use super::device::answer_head;
 use super::filesystem::Filesystem;
 use super::input::Input;
 use super::request::{Header, Operation};
+use super::session::NoRings;
 use super::session::Shared;
 use super::{Errno, Error, Features, LARGEST, opcode};
 
@@ -32,15 +33,22 @@ pub struct CpuQueue {
     queue: Queue,
 }
 
-/// A queue for every CPU, or none: where the kernel does not offer it, or something (a seccomp filter, `io_uring_disabled`,
-/// a limit) refuses us a ring. All are made before the kernel is told that there are any, for then it waits for all.
-pub fn prepare(offered: Features, device: &File) -> Vec<CpuQueue> {
+/// A queue for every CPU, or why there is none: the kernel does not offer it, or something (a seccomp filter,
+/// `io_uring_disabled`, a limit) refuses us a ring. All are made before the kernel is told that there are any, for then it
+/// waits for all.
+pub fn prepare(offered: Features, device: &File) -> Result<Vec<CpuQueue>, NoRings> {
     if !offered.contains(Features::OVER_IO_URING) {
-        return Vec::new();
+        return Err(NoRings::NotOffered);
     }
-    let Some(cpus) = possible_cpus().filter(|cpus| *cpus <= MOST_CPUS) else { return Vec::new() };
-    let queue = |cpu| Some(CpuQueue { cpu, queue: Queue::new(device, cpu, DEPTH, LARGEST as usize).ok()? });
-    (0..cpus).map(queue).collect::<Option<_>>().unwrap_or_default()
+    let cpus = possible_cpus().ok_or(NoRings::Uncounted)?;
+    if cpus > MOST_CPUS {
+        return Err(NoRings::TooManyCpus(cpus));
+    }
+    let queue = |cpu| match Queue::new(device, cpu, DEPTH, LARGEST as usize) {
+        Ok(queue) => Ok(CpuQueue { cpu, queue }),
+        Err(error) => Err(NoRings::Refused(error.to_string())),
+    };
+    (0..cpus).map(queue).collect()
 }
 
 fn possible_cpus() -> Option<u16> {

@@ -23,9 +23,24 @@ pub enum Transport {
     Ring,
 }
 
+/// Why requests do not come through rings.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoRings {
+    /// The kernel cannot, or root has not set `enable_uring`.
+    NotOffered,
+    /// So many CPUs would each take a thread and memory.
+    TooManyCpus(u16),
+    /// Sysfs does not say how many CPUs there can be.
+    Uncounted,
+    /// The kernel's answer to making one.
+    Refused(String),
+}
+
 /// A file system being served. Dropped, its threads go on until the last user is gone.
 pub struct Session {
-    transport: Transport,
+    /// `Ok`: through rings.
+    rings: Result<(), NoRings>,
     threads: usize,
     ended: Mutex<Receiver<Result<(), Error>>>,
     panicked: Arc<AtomicBool>,
@@ -54,20 +69,23 @@ impl Session {
     pub fn start<F: Filesystem + 'static>(mut filesystem: F, device: OwnedFd) -> Result<Self, Error> {
         let device = File::from(device);
         let greeting = Greeting::read(&device)?;
-        let rings = ring::prepare(greeting.offered(), &device);
-        let ready = if rings.is_empty() { Rings::None } else { Rings::Ready };
+        let (rings, queues) = match ring::prepare(greeting.offered(), &device) {
+            Ok(queues) => (Ok(()), queues),
+            Err(why) => (Err(why), Vec::new()),
+        };
+        let ready = if rings.is_ok() { Rings::Ready } else { Rings::None };
         let agreed = greeting.answer(&mut filesystem, ready, &device)?;
 
         let panicked = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
         let (report, ended) = channel();
         // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
-        let (transport, readers) = match ready {
-            Rings::Ready => (Transport::Ring, 1),
-            Rings::None => (Transport::Device, available_parallelism().map_or(2, |cores| cores.get().max(2))),
+        let readers = match ready {
+            Rings::Ready => 1,
+            Rings::None => available_parallelism().map_or(2, |cores| cores.get().max(2)),
         };
-        let threads = rings.len() + readers;
-        for ring in rings {
+        let threads = queues.len() + readers;
+        for ring in queues {
             let shared = Arc::clone(&shared);
             start("fuse ring", &report, move || ring::serve(&shared, ring))?;
         }
@@ -80,12 +98,17 @@ impl Session {
             let shared = Arc::clone(&shared);
             start("fuse", &report, move || device::serve(&shared, &device))?;
         }
-        Ok(Self { transport, threads, ended: Mutex::new(ended), panicked })
+        Ok(Self { rings, threads, ended: Mutex::new(ended), panicked })
     }
 
     /// How requests come.
     pub fn transport(&self) -> Transport {
-        self.transport
+        if self.rings.is_ok() { Transport::Ring } else { Transport::Device }
+    }
+
+    /// Whether they come through rings, or why they do not.
+    pub fn rings(&self) -> Result<(), NoRings> {
+        self.rings.clone()
     }
 
     /// Waits until every thread has answered its last request, which is some time after the file system was unmounted:

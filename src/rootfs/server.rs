@@ -14,7 +14,7 @@ use super::mounted::Mounted;
 use super::plain::{PlainRoot, Shelf};
 use super::served::{Fuse, Lower, Requests, Side, Tree};
 use super::{Driver, Error, Ids, Named as _, Room, Root, Stack, overlay};
-use crate::fuse::{LARGEST, Session, Transport};
+use crate::fuse::{LARGEST, NoRings, Session, Transport};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
 ///
@@ -77,6 +77,11 @@ impl Server {
     /// How the kernel's requests come; `None` where there is no FUSE.
     pub fn transport(&self) -> Option<Transport> {
         self.served.as_ref().ok().map(|served| served.bare.session.transport())
+    }
+
+    /// Why they do not come through rings; `None` where they do, or there is no FUSE.
+    pub fn no_rings(&self) -> Option<NoRings> {
+        self.served.as_ref().ok()?.bare.session.rings().err()
     }
 
     /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use super::wire::{Attempt, Channel, Reply, in_words};
 use super::{Cancel, Error, Groups, Options, Owners, Probe, Probed, RootfsChoice, Sandbox, TRIAL, VERB};
-use crate::fuse::Transport;
+use crate::fuse::{NoRings, Transport};
 
 /// Something of the machine that RUN makes use of, and what came of trying it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +74,9 @@ impl Examination {
         let host = Host::read();
         let outside = outside(live)?;
         let plan = idmap::plan(options.idmap).map_err(|error| in_words(&error));
-        let (inside, drivers, transport) = match within(options, live, cancel) {
-            Ok((inside, probe)) => (inside, Ok(probe.drivers), probe.transport),
-            Err(why) => (Vec::new(), Err(why), None),
+        let (inside, drivers, transport, no_rings) = match within(options, live, cancel) {
+            Ok((inside, probe)) => (inside, Ok(probe.drivers), probe.transport, probe.no_rings),
+            Err(why) => (Vec::new(), Err(why), None, None),
         };
         let mut capabilities = vec![user_namespace(&outside, &host)];
         capabilities.extend(Mode::ORDER.map(|mode| id_map(mode, cancel)));
@@ -85,6 +85,7 @@ impl Examination {
         );
         let mode = plan.as_ref().ok().map(|plan| plan.mode);
         capabilities.extend(drivers.iter().flatten().map(|probed| driver(probed, mode)));
+        capabilities.extend(transport.map(|_| rings(no_rings)));
         let rest = inside.iter().chain(&outside).filter(|attempt| {
             !matches!(attempt.request, Request::UserNamespace | Request::MountInside | Request::Fuse)
         });
@@ -208,6 +209,40 @@ fn remedied(driver: RootfsChoice, mode: Option<Mode>, why: &str) -> Missing {
     };
     Missing { why: why.to_owned(), remedy: remedy.map(str::to_owned) }
 }
+
+/// Whether FUSE requests come through rings, for which root has to set a parameter.
+fn rings(no_rings: Option<NoRings>) -> Capability {
+    let missing = no_rings.map(|why| {
+        let (why, remedy) = match why {
+            NoRings::NotOffered => match std::fs::read_to_string(ENABLE_URING).as_deref().map(str::trim) {
+                Ok("Y") => ("the kernel does not offer them for this mount".to_owned(), None),
+                Ok(_) => (
+                    format!("{ENABLE_URING} says N"),
+                    Some(format!("as root: echo Y >{ENABLE_URING}; in /etc/modprobe.d: options fuse enable_uring=Y")),
+                ),
+                Err(_) => (
+                    format!("this kernel has no {ENABLE_URING}"),
+                    Some("Linux 6.14 or later with CONFIG_FUSE_IO_URING".to_owned()),
+                ),
+            },
+            NoRings::TooManyCpus(cpus) => (format!("{cpus} CPUs would each take a thread and memory"), None),
+            NoRings::Uncounted => ("sysfs does not say how many CPUs there can be".to_owned(), None),
+            NoRings::Refused(why) => (
+                format!("io_uring is refused: {why}"),
+                Some("as root: sysctl kernel.io_uring_disabled=0; in a container: a seccomp profile that lets io_uring pass".to_owned()),
+            ),
+        };
+        Missing { why, remedy }
+    });
+    Capability {
+        name: "fuse-rings",
+        costs: "each look at a file's name or attributes through FUSE takes longer",
+        missing,
+    }
+}
+
+/// What root sets.
+const ENABLE_URING: &str = "/sys/module/fuse/parameters/enable_uring";
 
 fn row(attempt: Attempt, host: &Host) -> Capability {
     let (name, costs) = match attempt.request {

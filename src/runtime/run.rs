@@ -12,7 +12,7 @@ use super::cgroup::ControlGroup;
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
 use super::{Error, Job, Network, Outcome, Owners, RootfsChoice, Sandbox};
-use crate::fuse::Transport;
+use crate::fuse::{NoRings, Transport};
 use crate::progress::Stream;
 
 /// How much is read from a pipe at once, in bytes: what a pipe holds.
@@ -27,6 +27,8 @@ pub struct Probe {
     pub drivers: Vec<Probed>,
     /// How the kernel's FUSE requests come; `None` without FUSE.
     pub transport: Option<Transport>,
+    /// Why they do not come through rings; `None` where they do, or without FUSE.
+    pub no_rings: Option<NoRings>,
 }
 
 /// A driver, and its refusal if it does not work here.
@@ -92,9 +94,9 @@ impl Sandbox {
     /// store.
     pub fn probe(&self, live: &Path) -> Result<Probe, Error> {
         match self.ask(Some(live), &Request::Probe(live.to_path_buf()))? {
-            Reply::Probed(Trials { drivers, transport }) => {
+            Reply::Probed(Trials { drivers, transport, no_rings }) => {
                 let drivers = drivers.into_iter().map(|(driver, why)| (driver, why.map_or(Ok(()), Err)));
-                Ok(Probe { drivers: drivers.collect(), transport })
+                Ok(Probe { drivers: drivers.collect(), transport, no_rings })
             }
             other => Err(unexpected(other)),
         }

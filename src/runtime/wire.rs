@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Exit, Groups, Job, Network, Owners, RootfsChoice};
-use crate::fuse::Transport;
+use crate::fuse::{NoRings, Transport};
 use crate::layer::Written;
 use crate::oci::DiffId;
 
@@ -98,6 +98,8 @@ pub(crate) struct Trials {
     pub(crate) drivers: Vec<(RootfsChoice, Option<String>)>,
     /// How FUSE requests come; `None` without FUSE.
     pub(crate) transport: Option<Transport>,
+    /// Why not through rings.
+    pub(crate) no_rings: Option<NoRings>,
 }
 
 /// The answer to a request.

@@ -131,7 +131,8 @@ impl Server {
                 },
                 Ask::Probe { live } => {
                     let drivers = self.probe(&Room { live, shelf: None });
-                    Answer::Probed(Trials { drivers, transport: self.rootfs.transport() })
+                    let (transport, no_rings) = (self.rootfs.transport(), self.rootfs.no_rings());
+                    Answer::Probed(Trials { drivers, transport, no_rings })
                 }
             };
             let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();

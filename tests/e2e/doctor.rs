@@ -99,6 +99,8 @@ fn a_machine_that_builds_is_well() {
         assert_eq!(row["works"] == true, row["why"].is_null(), "{row}");
         assert!(!row["costs"].as_str().unwrap().is_empty(), "{row}");
     }
+    let rings = found["sandbox"]["rootfs"]["transport"] == "io_uring";
+    assert_eq!(row(&found, "fuse-rings")["works"], rings, "{found:#}");
     let said = world.run(&["doctor"]).good();
     for name in [
         "user-namespace",
@@ -106,6 +108,7 @@ fn a_machine_that_builds_is_well() {
         "idmap-helper",
         "idmap-newuidmap",
         "rootfs-kernel",
+        "fuse-rings",
         "cgroup",
         "reflink",
     ] {
