@@ -71,11 +71,33 @@ RUN useradd --system --uid 999 --create-home --home-dir /srv/app app \
  && install -o app -g app -m 750 /dev/null /srv/app/installed && su nobody -s /bin/sh -c id
 RUN mkdir /t && cd /t && mkdir a && touch a/f a/g && chown 12:34 a a/f && chmod 4751 a/g && chown root:shadow a/g \
  && chmod 2755 a/g && tar cf /t.tar a && rm -r a && tar xpf /t.tar && rm /t.tar && chown --from=12:34 -R daemon:adm a
-RUN apt-get update && apt-get install -y --no-install-recommends cron at && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends cron at cpio rsync sudo && rm -rf /var/lib/apt/lists/*
+COPY programs.sh /
+RUN sh /programs.sh
 USER app:adm
 WORKDIR /srv/app/work
 RUN id && touch /srv/app/by-user
 ";
+
+/// What programs that turn into others, or ask who others are, print: a line each.
+const PROGRAMS: &str = r#"
+row() { echo "= $1: $(timeout 60 sh -c "$2" 2>&1 < /dev/null | tr '\n' '|')"; }
+row su "su - app -c 'id; pwd'"
+row runuser "runuser -u app -- id"
+row setpriv "setpriv --reuid=999 --regid=4 --clear-groups id"
+row ambient "setpriv --reuid=999 --regid=4 --clear-groups --inh-caps=+setgid --ambient-caps=+setgid setpriv --groups=7 id"
+row bounding "setpriv --bounding-set=-chown sh -c 'chown 5 /t; touch /t/made; stat -c %u /t'"
+row sudo "sudo -u nobody id; sudo -u nobody sudo -n true; echo 'app ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/app"
+row sudo-back "su app -s /bin/sh -c 'sudo id; sudo -u nobody id; sudo touch /t/by-root; stat -c %u /t/by-root'"
+row cpio "cd /t; chown -R 12:34 a; find a | sort | cpio -o > /c; mkdir /u; cd /u; cpio -id < /c; stat -c '%u:%g %a' a a/f; rm /c"
+row rsync "rsync -a /t/ /v/; stat -c '%u:%g %a' /v/a /v/a/f; su app -s /bin/sh -c 'rsync -a /t/ /tmp/v/; stat -c %u:%g /tmp/v/a/f; rm -r /tmp/v'"
+row groups "gpasswd -a app adm; id app; newgrp adm; su app -s /bin/sh -c 'sg adm id'"
+row statoverride "dpkg-statoverride --add --update app adm 2750 /t; stat -c '%U:%G %a' /t; dpkg-statoverride --list"
+row peer "su app -s /usr/bin/perl -- -MSocket -e 'socketpair A, B, AF_UNIX, SOCK_STREAM, 0; print join q(:), (unpack q(i3), getsockopt A, SOL_SOCKET, 17)[1, 2]'"
+row daemon "start-stop-daemon --start --chuid app:adm --exec /usr/bin/id"
+row crontab "echo '* * * * * true' | crontab -u app -; su app -s /bin/sh -c 'crontab -l'; stat -c '%U:%G %a' /var/spool/cron/crontabs/app"
+row stdout "ln -s /dev/stdout /o; chown app /o; stat -Lc %U /o; stat -c %U /o"
+"#;
 
 /// Content with the time of day, or the order of a hash table, in it. Whose it is and with which bits is compared all the
 /// same.
@@ -88,20 +110,25 @@ fn one_id_gives_the_headers_of_all_ids() {
     let Some(base) = provided("RBUILD_TEST_BASE") else { return };
     let build = |global: &[&str]| {
         let world = World::with(global);
+        world.file("programs.sh", PROGRAMS);
         let said = world.build(&format!("FROM {base}{IDENTITIES}"), &["-t", "x"]).good();
         for line in
             ["uid=65534(nobody) gid=65534(nogroup) groups=65534(nogroup)\n", "uid=999(app) gid=4(adm)"]
         {
             assert!(said.stdout.contains(line), "{line}\n{}", said.stdout);
         }
-        world.headers("x")
+        let printed = said.stdout.lines().filter(|line| line.starts_with("= ")).map(str::to_owned);
+        (printed.collect::<Vec<_>>(), world.headers("x"))
     };
     let info = World::new().run(&["info"]).good().stdout;
     if info.contains("\"mode\": \"single\"") {
         eprintln!("skipped: needs a range of ids to compare with");
         return;
     }
-    let (all, one) = (build(&["--rootfs", "fuse"]), build(&["--rootfs", "fuse", "--idmap", "single"]));
+    let (all_printed, all) = build(&["--rootfs", "fuse"]);
+    let (one_printed, one) = build(&["--rootfs", "fuse", "--idmap", "single"]);
+    assert_eq!(all_printed.len(), PROGRAMS.lines().filter(|line| line.starts_with("row ")).count());
+    assert_eq!(all_printed, one_printed);
     assert!(all.len() > 3000, "{} headers", all.len());
     let judged = |line: &String| {
         let is_changeable = CHANGEABLE.iter().any(|path| line.contains(path));

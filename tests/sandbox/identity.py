@@ -547,6 +547,17 @@ def calls_of_32_bits():
         seen += [call(212, name, 1, 1), call(206, 0, 0)]
         return seen
 
+    def peer():
+        become(1000, 1001)
+        one, _ = socket.socketpair()
+        seen = [call(365, one.fileno(), 1, 17, room, struct.pack("I", 12)), told(0, "3I")[1:], told(1, "I")]
+        # socketcall, whose arguments lie in memory
+        at = ctypes.addressof(ctypes.c_char.from_buffer(x86.kept[1]))
+        for option, length in [(17, 12), (17, 8), (3, 4)]:
+            arguments = struct.pack("5I", one.fileno(), 1, option, at + 4096, at + 8192)
+            seen += [call(102, 15, arguments, room, struct.pack("I", length)), told(1, "3I")[1:], told(2, "I")]
+        return seen, call(102, 15, 8), call(365, -1, 1, 17, room, room)
+
     def run():
         become(1000, 1001)
         seen = [call(24), call(199), call(184, struct.pack("Ii", 0x20080522, 0), room), told(1, "2I")]
@@ -562,7 +573,7 @@ def calls_of_32_bits():
 
     with open("/usr/bin/id", "rb") as file:
         make("idcopy", 7, 8, 0o6755, file.read())
-    return seen, child(change), child(run)
+    return seen, child(change), child(peer), child(run)
 
 
 @row

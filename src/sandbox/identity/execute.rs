@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::capabilities::{OfFile, Secure};
 use super::clerk::Desk;
 use super::people::Identity;
-use super::view::{Place, field};
+use super::view::{Fresh, Place, field};
 
 /// A thread that is about to turn into a program.
 pub(super) struct Executing {
@@ -85,7 +85,7 @@ impl Desk<'_> {
     }
 
     fn bits(&mut self, caller: &Caller<'_>, file: File) -> Option<Bits> {
-        let (place, status) = self.view.find(caller, file, Wanted::BASIC)?;
+        let (place, status) = self.view.find(caller, file, Wanted::BASIC, Fresh::AsAsked)?;
         let mode = status.mode();
         let sets_group = mode & SET_GROUP != 0 && mode & GROUP_EXECUTES != 0;
         let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;

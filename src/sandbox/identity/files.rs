@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::capabilities::CHOWN;
 use super::clerk::Desk;
 use super::people::Identity;
-use super::view::{Place, field};
+use super::view::{Fresh, Place, field};
 use crate::rootfs::{Inode, Owner, Record};
 
 /// Setuid and setgid.
@@ -30,7 +30,7 @@ impl Desk<'_> {
             Form::Stat | Form::X86(_) => Wanted::BASIC,
             Form::Statx(mask) => Wanted::BASIC.and(mask),
         };
-        let (place, mut status) = match self.view.find(caller, file, wanted) {
+        let (place, mut status) = match self.view.find(caller, file, wanted, Fresh::AsAsked) {
             None if !self.books.elsewhere().is_empty() => self.view.find_by_links(caller, file, wanted),
             found => found,
         }?;
@@ -86,7 +86,7 @@ impl Desk<'_> {
         user: Option<u32>,
         group: Option<u32>,
     ) -> Result<Answer, Errno> {
-        let found = self.view.find(caller, file, Wanted::BASIC);
+        let found = self.view.find(caller, file, Wanted::BASIC, Fresh::AsKnown);
         let found = found.or_else(|| self.view.find_by_links(caller, file, Wanted::BASIC));
         let Some((place, status)) = found else { return Ok(Answer::Go) };
         // what is not the invoking user's is the kernel's to judge

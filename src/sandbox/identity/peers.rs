@@ -6,7 +6,7 @@
 
 use rbuild_userns::peer::{Credentials, borrow};
 use rbuild_userns::seccomp::notify::Answer;
-use rbuild_userns::seccomp::notify::call::{Address, Width};
+use rbuild_userns::seccomp::notify::call::{Address, Call, Width};
 
 use super::Errno;
 use super::caller::Caller;
@@ -31,6 +31,15 @@ impl Desk<'_> {
         caller.write(into, &bytes)?;
         caller.write(length, &u32::try_from(bytes.len()).map_err(|_| Errno::INVAL)?.to_ne_bytes())?;
         Ok(Answer::Value(0))
+    }
+
+    /// The same with the arguments in memory.
+    pub(super) fn socket_option(&self, caller: &Caller<'_>, arguments: Address) -> Result<Answer, Errno> {
+        let arguments = Width::Wide.decode(&caller.read(arguments, 20)?);
+        match arguments.try_into().ok().and_then(Call::of_socket) {
+            Some(Call::Peer { socket, into, length }) => self.peer(caller, socket, into, length),
+            _ => Ok(Answer::Go),
+        }
     }
 
     /// Process, user and group, as the caller shall see them. `None`: the kernel knows better.

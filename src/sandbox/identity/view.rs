@@ -19,11 +19,22 @@ use rustix::process::{Pid, PidfdFlags};
 use super::caller::Caller;
 
 /// `AT_NO_AUTOMOUNT` and `AT_STATX_SYNC_TYPE`: of no weight here, and handed on.
-const HARMLESS: u32 = 0x800 | 0x6000;
+const HARMLESS: u32 = 0x800 | SYNC;
+const SYNC: u32 = 0x6000;
+const DONT_SYNC: u32 = 0x4000;
 const NOFOLLOW: u32 = 0x100;
 const EMPTY: u32 = 0x1000;
 /// As many as the kernel follows in a path.
 const MOST_LINKS: usize = 40;
+
+/// How new the attributes of a file have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// As new as its caller asks for.
+    AsAsked,
+    /// Kind, number and bits, which the kernel has in any case: FUSE would send a message for more.
+    AsKnown,
+}
 
 /// A file as the clerk can name it.
 pub struct Place {
@@ -72,8 +83,19 @@ impl View {
     }
 
     /// A file that a caller names, and its attributes. `None`: the kernel shall say what is wrong with it.
-    pub fn find(&mut self, caller: &Caller<'_>, file: File, wanted: Wanted) -> Option<(Place, Status)> {
+    pub fn find(
+        &mut self,
+        caller: &Caller<'_>,
+        file: File,
+        wanted: Wanted,
+        fresh: Fresh,
+    ) -> Option<(Place, Status)> {
         let place = self.place(caller, file)?;
+        let flags = match fresh {
+            Fresh::AsAsked => place.flags,
+            Fresh::AsKnown => place.flags & !SYNC | DONT_SYNC,
+        };
+        let place = Place { flags, ..place };
         let status = self.status(&place, wanted)?;
         Some((place, status))
     }

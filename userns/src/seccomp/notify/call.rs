@@ -75,6 +75,8 @@ pub enum Call {
         /// Where their length stands: how much room there is, and how much was written.
         length: Address,
     },
+    /// A call about sockets whose arguments lie there, as 32 bits each (`socketcall` of 32-bit x86).
+    SocketOption(Address),
     /// A form so old that nobody speaks it any more.
     Obsolete,
 }
@@ -212,6 +214,15 @@ impl File {
     /// Whether an empty path means what it starts from.
     pub fn may_be_empty(&self) -> bool {
         self.flags & EMPTY != 0
+    }
+}
+
+impl Call {
+    /// What [`Call::SocketOption`] asks for, by its five arguments. `None`: nothing that was asked for.
+    pub fn of_socket([socket, level, option, into, length]: [u32; 5]) -> Option<Self> {
+        let asked = [libc::SOL_SOCKET, libc::SO_PEERCRED].map(i32::cast_unsigned);
+        let peer = Self::Peer { socket: socket.cast_signed(), into: into.into(), length: length.into() };
+        ([level, option] == asked).then_some(peer)
     }
 }
 

@@ -94,7 +94,7 @@ mod on_x86_64 {
     use std::collections::HashMap;
     use std::sync::LazyLock;
 
-    use seccompiler::BackendError;
+    use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
     use super::super::call::{Call, Change, Form, Width};
     use super::super::decode::rules as native_rules;
@@ -108,8 +108,14 @@ mod on_x86_64 {
         let (native, numbers) = (native_rules()?, calls::numbers(Abi::X86));
         let like = LIKE.iter().map(|(name, like, _)| (numbers[name], native[like].clone()));
         let obsolete = OBSOLETE.iter().map(|name| (numbers[name], Vec::new()));
-        Ok(like.chain(obsolete).collect())
+        let get_option = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, GET_OPTION)?;
+        let option = (numbers[SOCKETS], vec![SeccompRule::new(vec![get_option])?]);
+        Ok(like.chain(obsolete).chain([option]).collect())
     }
+
+    /// The one call for all about sockets, and the number in it of `getsockopt`.
+    const SOCKETS: &str = "socketcall";
+    const GET_OPTION: u64 = 15;
 
     /// By the number: the native call that it is like, `None` for an obsolete one.
     static NATIVE: LazyLock<HashMap<i64, Option<(libc::c_long, Width)>>> = LazyLock::new(|| {
@@ -118,8 +124,13 @@ mod on_x86_64 {
         like.chain(OBSOLETE.iter().map(|name| (numbers[name], None))).collect()
     });
 
+    static SOCKET_CALL: LazyLock<i64> = LazyLock::new(|| calls::numbers(Abi::X86)[SOCKETS]);
+
     /// Reads a number and its arguments. `None`: a call that was not asked for.
     pub fn decode(number: i32, arguments: [u64; 6]) -> Option<(Call, Width)> {
+        if i64::from(number) == *SOCKET_CALL {
+            return Some((Call::SocketOption(arguments[1] & u64::from(u32::MAX)), Width::Wide));
+        }
         let Some((like, width)) = *NATIVE.get(&i64::from(number))? else {
             return Some((Call::Obsolete, Width::Wide));
         };
@@ -187,7 +198,7 @@ mod tests {
     #[test]
     fn whatever_is_handed_over_is_understood() {
         let rules = rules().unwrap();
-        assert_eq!(rules.len(), table::LIKE.len() + table::OBSOLETE.len());
+        assert_eq!(rules.len(), table::LIKE.len() + table::OBSOLETE.len() + 1);
         for number in rules.into_keys() {
             assert!(decode(i32::try_from(number).unwrap(), [0; 6]).is_some(), "system call {number}");
         }
