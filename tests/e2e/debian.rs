@@ -101,7 +101,13 @@ row stdout "ln -s /dev/stdout /o; chown app /o; stat -Lc %U /o; stat -c %U /o"
 
 /// Content with the time of day, or the order of a hash table, in it. Whose it is and with which bits is compared all the
 /// same.
-const CHANGEABLE: [&str; 3] = ["\tvar/cache/apt/", "\tvar/log/apt/", "\tvar/log/dpkg.log\t"];
+const CHANGEABLE: [&str; 5] = [
+    "\tvar/cache/apt/",
+    "\tvar/cache/ldconfig/",
+    "\tvar/log/",
+    "\trun/sudo/ts/",
+    "\tvar/spool/cron/crontabs/",
+];
 /// Columns of a header before the size.
 const WHOSE: usize = 6;
 
