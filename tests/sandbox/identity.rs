@@ -230,7 +230,7 @@ fn files_are_those_of_the_callers_mounts() {
         "unshare -m sh -c 'mount -t tmpfs t /a; mkdir /a/bin /a/old /a/proc; cp /bin/busybox /a/bin; busybox pivot_root /a /a/old; \
             exec /bin/busybox sh -c \"busybox touch /f; busybox chown 5:6 /f; LOOK /f; LOOK ../f\"'",
         "unshare -m sh -c 'mount -t tmpfs t /a; touch /a/f; sleep 1000' & sleep 0; p=$!; \
-            until busybox nsenter -m -t $p test -e /a/f && ! busybox nsenter -m -t $p test -e /a/g; do :; done; \
+            until ! busybox nsenter -m -t $p test -e /a/g && busybox nsenter -m -t $p test -e /a/f; do :; done; \
             busybox nsenter -m -t $p sh -c 'chown 5:6 /a/f; LOOK /a/f; LOOK /a/f'; kill $p",
     ];
     for seccomp in [Seccomp::Default, Seccomp::Unconfined] {
