@@ -472,7 +472,7 @@ def peers_are_who_they_are():
 def a_program_that_lies_where_it_lay_is_another():
     def work():
         libc.personality(0x0040000)
-        again = "import os, sys\nif os.path.exists('%s'): print(os.getresuid()), os._exit(0)\nopen('%s', 'w'), os.setresuid(0, 1000, 0)\nos.execv(sys.executable, sys.orig_argv)"
+        again = "import os, sys\nif os.path.exists('%s'): print(os.getresuid(), flush=True), os._exit(0)\nopen('%s', 'w'), os.setresuid(0, 1000, 0)\nos.execv(sys.executable, sys.orig_argv)"
         again = again.replace("%s", f"{W}/again")
         return subprocess.run([sys.executable, "-c", again], capture_output=True, text=True).stdout
 
