@@ -66,6 +66,27 @@ impl Drop for Map {
     }
 }
 
+/// Reads the first byte of `file` through a shared mapping, and then writes it there, as it was.
+///
+/// The file has at least one byte, is open to read and write, and nobody else uses it: a file shortened meanwhile is SIGBUS.
+/// Errors with what mmap(2) says: ENODEV where the file system has no such mappings.
+pub fn touch_first_byte(file: &File) -> io::Result<()> {
+    const LEN: usize = 1;
+    if file.metadata()?.len() == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let rights = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a null hint lets the kernel choose the place, so no existing mapping is replaced.
+    let start = unsafe { mmap(ptr::null_mut(), LEN, rights, MapFlags::SHARED, file, 0) }?.cast::<u8>();
+    // SAFETY: `start` is valid for one byte, which the file has; it is read as the kernel would be asked for it, once.
+    let byte = unsafe { start.read_volatile() };
+    // SAFETY: as above, and the mapping may be written to; no reference to it exists.
+    unsafe { start.write_volatile(byte) };
+    // SAFETY: `start` and the length are those of mmap, and nothing refers to the mapping.
+    unsafe { munmap(start.cast(), LEN) }?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;

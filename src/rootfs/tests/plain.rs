@@ -65,10 +65,20 @@ fn a_write_through_a_mapping_is_seen_in_memory_too() {
         println!("skipped: needs python3");
         return;
     }
-    // on the disk, and on the tmpfs of the mount points
-    for in_memory in [false, true] {
+    for in_memory in ["no", "a tmpfs", "an overlay on a tmpfs"] {
         let house = House::new();
-        let place = if in_memory { &house.mounts } else { house.dir.path() };
+        let overlay = house.dir.path().join("overlay");
+        let place = match in_memory {
+            "no" => house.dir.path(),
+            // that of the mount points
+            "a tmpfs" => &house.mounts,
+            _ => {
+                let script = "mkdir t; mount -n -t tmpfs t t; mkdir t/u t/w t/l overlay; \
+                    mount -n -t overlay o -o lowerdir=t/l,upperdir=t/u,workdir=t/w,userxattr overlay";
+                sh(house.dir.path(), script);
+                &overlay
+            }
+        };
         let live = tempfile::tempdir_in(place).unwrap();
         let shelf = tempfile::tempdir_in(place).unwrap();
         let room = Room { live: live.path().into(), shelf: Some(shelf.path().into()) };
@@ -81,6 +91,9 @@ fn a_write_through_a_mapping_is_seen_in_memory_too() {
         assert_eq!(step(THROUGH_A_MAPPING).1, ["f f b"], "in memory: {in_memory}");
         assert_eq!(step("cat f").0, "a", "the next step's, in memory: {in_memory}");
         drop((live, shelf));
+        if place == overlay {
+            sh(house.dir.path(), "umount -n overlay; umount -n t");
+        }
         house.stop();
     }
 }
