@@ -131,6 +131,10 @@ impl Server {
                 },
                 Ask::Probe { live } => {
                     let drivers = self.probe(&Room { live, shelf: None });
+                    // who asked counts on the answer: where it later fails the step fails, and takes no other silently
+                    let mut taken = lock(&self.taken);
+                    *taken = taken.or_else(|| first_that_works(&drivers));
+                    drop(taken);
                     let (transport, no_rings) = (self.rootfs.transport(), self.rootfs.no_rings());
                     Answer::Probed(Trials { drivers, transport, no_rings })
                 }
@@ -232,6 +236,17 @@ fn by_preference() -> [Driver; 3] {
     }
 }
 
+/// What [`RootfsChoice::Auto`] comes to after a trial of every driver, in the order of preference.
+fn first_that_works(tried: &[(RootfsChoice, Option<String>)]) -> Option<Driver> {
+    let (choice, _) = tried.iter().find(|(_, why)| why.is_none())?;
+    match choice {
+        RootfsChoice::Kernel => Some(Driver::Kernel),
+        RootfsChoice::Fuse => Some(Driver::Fuse),
+        RootfsChoice::Plain => Some(Driver::Plain),
+        RootfsChoice::Auto => None,
+    }
+}
+
 /// The owners that a root is to keep. With one mapped id the kernel knows no other.
 fn owners() -> Owners {
     if one_id_is_mapped() { Owners::Recorded } else { Owners::Mapped }
@@ -246,4 +261,23 @@ fn one_id_is_mapped() -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // both hold what can be found out again; neither is ever half changed
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_decides_for_the_steps_to_come() {
+        use RootfsChoice::{Fuse, Kernel, Plain};
+        let no = || Some("why".to_owned());
+        for (tried, want) in [
+            (vec![(Kernel, None), (Fuse, None), (Plain, None)], Some(Driver::Kernel)),
+            (vec![(Kernel, no()), (Fuse, None), (Plain, None)], Some(Driver::Fuse)),
+            (vec![(Fuse, no()), (Plain, None), (Kernel, no())], Some(Driver::Plain)),
+            (vec![(Fuse, no()), (Plain, no()), (Kernel, no())], None),
+        ] {
+            assert_eq!(first_that_works(&tried), want, "{tried:?}");
+        }
+    }
 }
