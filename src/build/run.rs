@@ -47,6 +47,7 @@ impl Executor<'_> {
         settings.extend(program.script.iter().map(|(name, body)| format!("script {name}: {body}")));
         let confinement = &self.options.confinement;
         settings.extend(confinement.mounts.iter().map(|mount| format!("mount {mount:?}")));
+        settings.extend(confinement.devices.iter().map(|device| format!("device {device:?}")));
         settings.push(format!("names {:?}", confinement.names));
         let mut identity = Identity { before, created_by, settings };
         let mut key = self.key(stage, &identity, None);

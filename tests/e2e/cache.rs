@@ -104,7 +104,13 @@ fn arguments_mounts_and_networks_are_part_of_the_key() {
     world.busybox();
     let volume = format!("{}:/v", world.context().display());
     let dockerfile = format!("{BUSYBOX}ARG A\nRUN echo $A\n");
-    let rows: [&[&str]; 4] = [&[], &["--build-arg", "A=1"], &["--network", "none"], &["--volume", &volume]];
+    let rows: [&[&str]; 5] = [
+        &[],
+        &["--build-arg", "A=1"],
+        &["--network", "none"],
+        &["--volume", &volume],
+        &["--device", "/dev/null:/dev/hole"],
+    ];
     for args in rows {
         assert!(hits(&world.build(&dockerfile, args).good().stdout) < 4, "{args:?}");
         assert_eq!(hits(&world.build(&dockerfile, args).good().stdout), 4, "{args:?}");

@@ -101,9 +101,36 @@ fn groups_are_those_of_the_image_or_the_users_own() {
     let mut groups = said.stdout.lines().filter(|line| line.starts_with("0 "));
     let groups: Vec<_> = groups.next().unwrap_or_default().split(' ').collect();
     assert_eq!(BTreeSet::from_iter(groups), BTreeSet::from(["0", "29", "7", "3"]), "{}", said.stdout);
-    world.build(file, &["--no-cache", "--group-add", "keep-groups"]).good();
     world.build(file, &["--no-cache", "--group-add", "nosuch"]).fails(125, "unable to find group nosuch");
     world.build(file, &["--group-add", "keep-groups,audio"]).fails(125, "keep-groups stands alone");
+}
+
+#[test]
+fn groups_are_kept_as_the_namespace_numbers_them() {
+    let mut world = World::new();
+    world.busybox();
+    let groups = |status: &str| -> BTreeSet<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
+        line.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    };
+    let mut own = groups(&std::fs::read_to_string("/proc/self/status").unwrap());
+    if rustix::process::geteuid().is_root() {
+        own = BTreeSet::from([7, 4242]);
+        world.around = ["setpriv", "--groups", "7,4242"].map(str::to_owned).into();
+    }
+    let info: serde_json::Value = serde_json::from_str(&world.run(&["info"]).good().stdout).unwrap();
+    let map = info["sandbox"]["idmap"]["gids"].as_str().unwrap();
+    let map: Vec<u32> = map.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let inside = |group: &u32| {
+        let mut extents = map.chunks(3).map(|extent| (extent[0], extent[1], extent[2]));
+        let offset = |host: u32, len| group.checked_sub(host).filter(|offset| *offset < len);
+        // the overflow group, where it has no number
+        extents.find_map(|(inside, host, len)| Some(inside + offset(host, len)?)).unwrap_or(65534)
+    };
+    let want: BTreeSet<u32> = own.iter().map(inside).collect();
+    let show = "grep ^Groups: /proc/self/status";
+    assert_eq!(groups(&output(&world, show, &["--group-add", "keep-groups"])), want, "of {own:?} by {map:?}");
+    assert_ne!(groups(&output(&world, show, &["--group-add", "9"])), want, "an image's are others");
 }
 
 #[test]
@@ -124,7 +151,7 @@ fn what_cannot_be_done_is_refused_precisely() {
         (&["--security-opt", "sec=x"], "there is no security option \"sec\""),
         (&["--security-opt", "mask=etc"], "\"etc\" is no absolute path"),
         (&["--device", "/etc/passwd"], "/etc/passwd is no device"),
-        (&["--device", "/dev/null:/dev/x:r"], "nothing could hold a command to \"r\""),
+        (&["--device", "/dev/null:/dev/x:r"], "it may write /dev/null as the user of rbuild may"),
         (&["--device", "/no/such"], "No such file or directory"),
         (&["--ulimit", "nofiles=1"], "(did you mean nofile?)"),
         (&["--ulimit", "nofile=2:1"], "the soft limit 2 is above the hard limit 1"),

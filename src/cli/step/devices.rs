@@ -26,11 +26,11 @@ impl Args {
 }
 
 fn devices(text: &str) -> Result<Found, String> {
-    let (source, target) = match text.split(':').collect::<Vec<_>>()[..] {
-        [source] => (source, source),
-        [source, second] if second.starts_with('/') => (source, second),
-        [source, permissions] => (source, check(permissions).map(|()| source)?),
-        [source, target, permissions] => (source, check(permissions).map(|()| target)?),
+    let (source, target, permissions) = match text.split(':').collect::<Vec<_>>()[..] {
+        [source] => (source, source, ALL),
+        [source, second] if second.starts_with('/') => (source, second, ALL),
+        [source, permissions] => (source, source, permissions),
+        [source, target, permissions] => (source, target, permissions),
         _ => return Err("expected HOST[:CONTAINER][:rwm]".to_owned()),
     };
     if !source.starts_with('/') && source.contains('=') {
@@ -42,27 +42,37 @@ fn devices(text: &str) -> Result<Found, String> {
     }
     let real = std::fs::canonicalize(source).map_err(|why| format!("{source:?}: {why}"))?;
     let mut found = Vec::new();
-    collect(&real, Path::new(target), &mut found)?;
+    collect(&real, Path::new(target), permissions, &mut found)?;
     if found.is_empty() {
         return Err(format!("there is no device in {source:?}"));
     }
     Ok(found.into())
 }
 
-/// Finer permissions are the business of a control group of devices, which only root of the machine may make.
-fn check(permissions: &str) -> Result<(), String> {
-    if permissions.is_empty() || !permissions.chars().all(|one| "rwm".contains(one)) {
+/// All that there is: to read, to write, to make a node (which no user namespace may).
+const ALL: &str = "rwm";
+
+/// Whether a command is held to these permissions. Nothing holds it but what rbuild's user may do itself: finer ones are the
+/// business of a control group of devices, which only root of the machine may make.
+fn check(permissions: &str, device: &Path, may_read: bool, may_write: bool) -> Result<(), String> {
+    if permissions.is_empty() || !permissions.chars().all(|one| ALL.contains(one)) {
         return Err(format!("the permissions {permissions:?} are not made of r, w and m"));
     }
-    if !(permissions.contains('r') && permissions.contains('w')) {
-        return Err(format!(
-            "nothing could hold a command to {permissions:?}: it reads and writes a device as the user of rbuild may; leave the permissions out"
-        ));
+    if !may_read && !may_write {
+        return Err(format!("the user of rbuild may neither read nor write {}", device.display()));
+    }
+    for (letter, may, verb) in [('r', may_read, "read"), ('w', may_write, "write")] {
+        if may && !permissions.contains(letter) {
+            return Err(format!(
+                "nothing could hold a command to {permissions:?}: it may {verb} {} as the user of rbuild may; leave the permissions out",
+                device.display()
+            ));
+        }
     }
     Ok(())
 }
 
-fn collect(source: &Path, target: &Path, found: &mut Vec<Device>) -> Result<(), String> {
+fn collect(source: &Path, target: &Path, permissions: &str, found: &mut Vec<Device>) -> Result<(), String> {
     let unreadable = |why: std::io::Error| format!("{}: {why}", source.display());
     let kind = source.symlink_metadata().map_err(unreadable)?.file_type();
     if kind.is_dir() {
@@ -73,7 +83,7 @@ fn collect(source: &Path, target: &Path, found: &mut Vec<Device>) -> Result<(), 
         for entry in entries {
             let kind = entry.symlink_metadata().map_err(unreadable)?.file_type();
             if kind.is_dir() || kind.is_char_device() || kind.is_block_device() {
-                collect(&entry, &target.join(entry.file_name().unwrap_or_default()), found)?;
+                collect(&entry, &target.join(entry.file_name().unwrap_or_default()), permissions, found)?;
             }
         }
         return Ok(());
@@ -82,9 +92,7 @@ fn collect(source: &Path, target: &Path, found: &mut Vec<Device>) -> Result<(), 
         return Err(format!("{} is no device", source.display()));
     }
     let may = |access| rustix::fs::accessat(rustix::fs::CWD, source, access, AtFlags::EACCESS).is_ok();
-    if !may(Access::READ_OK) && !may(Access::WRITE_OK) {
-        return Err(format!("the user of rbuild may neither read nor write {}", source.display()));
-    }
+    check(permissions, source, may(Access::READ_OK), may(Access::WRITE_OK))?;
     found.push(Device { source: source.to_owned(), target: target.display().to_string() });
     Ok(())
 }
@@ -114,6 +122,29 @@ mod tests {
             let got = devices(text).ok();
             let target = got.as_ref().map(|found| found[0].target.as_str());
             assert_eq!(target, want, "{text}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_those_that_the_user_has() {
+        for (permissions, may_read, may_write, want) in [
+            ("rwm", true, true, ""),
+            ("rw", true, true, ""),
+            ("rwm", true, false, ""),
+            ("r", true, false, ""),
+            ("rm", true, false, ""),
+            ("w", false, true, ""),
+            ("r", true, true, "it may write /dev/x"),
+            ("w", true, true, "it may read /dev/x"),
+            ("w", true, false, "it may read /dev/x"),
+            ("m", true, true, "it may read /dev/x"),
+            ("rw", false, false, "neither read nor write"),
+            ("", true, true, "not made of r, w and m"),
+            ("rx", true, true, "not made of r, w and m"),
+        ] {
+            let said = check(permissions, Path::new("/dev/x"), may_read, may_write).err().unwrap_or_default();
+            let good = said.is_empty() == want.is_empty() && said.contains(want);
+            assert!(good, "{permissions:?}, read {may_read}, write {may_write}: {said}");
         }
     }
 }
