@@ -52,13 +52,13 @@ pub enum Reach {
     All,
 }
 
-/// Whom the files of a bind mount belong to.
+/// Whom the files of a mount belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
     /// As on the host.
     Kept,
-    /// They are given, on the host, to the user and group of the command.
+    /// They are given to the user and group of the command; those of a bind mount on the host.
     Command,
 }
 
@@ -80,6 +80,8 @@ pub struct Overlay {
     pub lower: PathBuf,
     /// Where to write; `None`: somewhere that is removed with the step.
     pub upper: Option<Upper>,
+    /// Whose the files are in the overlay. Those of `lower` stay as they are.
+    pub owner: Owner,
 }
 
 /// Directories of the host that an overlay writes to. They stay.

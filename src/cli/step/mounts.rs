@@ -59,11 +59,6 @@ fn volume(text: &str) -> Result<Mount, String> {
     let overlay_only = options.upper.is_some() || options.work.is_some();
     let source = match (options.overlay, options.upper, options.work) {
         (Wish::Asked, upper, work) => {
-            if options.owner == Owner::Command {
-                return Err(
-                    "the options O and U exclude each other: what O shows is never changed".to_owned()
-                );
-            }
             if !path.is_dir() {
                 return Err(format!("the option O takes a directory, which {} is not", path.display()));
             }
@@ -72,7 +67,7 @@ fn volume(text: &str) -> Result<Mount, String> {
                 (None, None) => None,
                 _ => return Err("upperdir= and workdir= go together".to_owned()),
             };
-            Source::Overlay(Overlay { lower: path, upper })
+            Source::Overlay(Overlay { lower: path, upper, owner: options.owner })
         }
         (Wish::None, ..) if overlay_only => {
             return Err("upperdir= and workdir= belong to the option O".to_owned());
@@ -242,7 +237,10 @@ mod tests {
 
     fn over(upper: Option<(&str, &str)>) -> Mount {
         let upper = upper.map(|(dir, work)| Upper { dir: dir.into(), work: work.into() });
-        Mount { source: Source::Overlay(Overlay { lower: "/tmp".into(), upper }), ..tmp("/x") }
+        Mount {
+            source: Source::Overlay(Overlay { lower: "/tmp".into(), upper, owner: Owner::Kept }),
+            ..tmp("/x")
+        }
     }
 
     #[test]
@@ -281,7 +279,15 @@ mod tests {
             ("cache:/x", Err("there are no named volumes: for a file or directory \"cache\", write ./cache")),
             ("/no/such/dir:/x", Err("\"/no/such/dir\": No such file or directory (os error 2)")),
             ("/tmp:/x:U", Err("/tmp and all in it is not given away: name a directory below it")),
-            ("/tmp:/x:O,U", Err("the options O and U exclude each other: what O shows is never changed")),
+            (
+                "/tmp:/x:O,U",
+                Ok(over(None)).map(|mut mount| {
+                    if let Source::Overlay(overlay) = &mut mount.source {
+                        overlay.owner = Owner::Command;
+                    }
+                    mount
+                }),
+            ),
             ("/dev/null:/x:O", Err("the option O takes a directory, which /dev/null is not")),
             ("/tmp:/x:O,upperdir=/usr", Err("upperdir= and workdir= go together")),
             ("/tmp:/x:workdir=/usr", Err("upperdir= and workdir= belong to the option O")),

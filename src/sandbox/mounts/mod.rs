@@ -43,7 +43,7 @@ pub(super) fn host_source(path: &Path) -> Result<Tree, Error> {
 fn tree(root: &StepRoot<'_>, mount: &Mount, job: &Job, files: &Path, number: usize) -> Result<Tree, Error> {
     let (tree, depth) = match &mount.source {
         Source::Bind(bind) => (bind::tree(bind, &job.process)?, bind::depth(bind)),
-        Source::Overlay(overlay) => (overlay::tree(overlay, &job.live, files, number)?, Depth::One),
+        Source::Overlay(overlay) => (overlay::tree(overlay, job, files, number)?, Depth::One),
         Source::Tmpfs(tmpfs) => (tmpfs::tree(tmpfs, root, &mount.target)?, Depth::One),
     };
     set_rights(&tree, &mount.rights, depth)?;

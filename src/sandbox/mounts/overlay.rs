@@ -11,11 +11,21 @@ use rbuild_userns::mount::{Attributes, Setting, Tree};
 use rustix::fs::{Mode, OFlags};
 
 use super::super::Error;
-use super::{WRITTEN, bind};
-use crate::runtime::Overlay;
+use super::{WRITTEN, bind, owner};
+use crate::runtime::{Job, Overlay, Owner};
 
 /// Mounts the overlay. `number` tells those of a step apart.
-pub(super) fn tree(overlay: &Overlay, live: &Path, files: &Path, number: usize) -> Result<Tree, Error> {
+///
+/// Files that are given to the command's user are copied up for it, whole: the host's stay whose they are.
+pub(super) fn tree(overlay: &Overlay, job: &Job, files: &Path, number: usize) -> Result<Tree, Error> {
+    let tree = mounted(overlay, &job.live, files, number)?;
+    if overlay.owner == Owner::Command {
+        owner::give(tree.as_fd(), &overlay.lower, job.process.uid, job.process.gid)?;
+    }
+    Ok(tree)
+}
+
+fn mounted(overlay: &Overlay, live: &Path, files: &Path, number: usize) -> Result<Tree, Error> {
     let lower = bind::open(&overlay.lower)?;
     if let Some(upper) = &overlay.upper {
         return over(&lower, &bind::open(&upper.dir)?, &bind::open(&upper.work)?);

@@ -1,7 +1,7 @@
 //! Volumes and mounts of a RUN.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Child, Command, Stdio};
 
 use super::worlds;
@@ -84,7 +84,7 @@ fn an_overlay_keeps_what_is_written_where_it_was_told_to() {
     }
     assert_eq!(fs::read_to_string(world.path("upper/one")).unwrap(), "kept\n");
     assert_eq!(fs::read_to_string(world.path("context/v/one")).unwrap(), "one");
-    fs::set_permissions(world.path("work/work"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).ok();
+    fs::set_permissions(world.path("work/work"), fs::Permissions::from_mode(0o700)).ok();
 }
 
 #[test]
@@ -233,6 +233,94 @@ fn an_owner_is_given_and_shows_on_the_host() {
     // and back, so that the directory can be removed
     assert!(build("0:0").good().stdout.contains("0:0\n0:0\n"));
     assert_eq!(fs::metadata(world.path("context/v/new")).unwrap().uid(), rustix::process::geteuid().as_raw());
+}
+
+#[test]
+fn an_owner_is_given_in_an_overlay_alone() {
+    let lane = std::env::var("RBUILD_TEST_LANE").unwrap_or_default();
+    let (_, world) = worlds().remove(0);
+    let (dir, _) = prepared(&world);
+    let file =
+        format!("{BUSYBOX}USER 7:8\nRUN stat -c %u:%g /v /v/sub/f; echo mine > /v/sub/f; cat /v/sub/f\n");
+    let said = world.build(&file, &["--no-cache", "--volume", &format!("{dir}:/v:O,U")]);
+    if lane == "single" {
+        said.fails(125, "to 7:8: Invalid argument");
+        return;
+    }
+    if said.code != 0 && lane.is_empty() {
+        eprintln!("skipped: one id is mapped");
+        return;
+    }
+    assert!(said.good().stdout.contains("7:8\n7:8\nmine\n"));
+    let there = fs::metadata(world.path("context/v/sub/f")).unwrap();
+    assert_eq!(there.uid(), rustix::process::geteuid().as_raw(), "the host's file is whose it was");
+    assert_eq!(fs::read_to_string(world.path("context/v/sub/f")).unwrap(), "host's");
+}
+
+/// The root of an overlay is the upper directory's, which is made for it.
+#[test]
+fn an_overlay_looks_like_its_directory() {
+    let lane = std::env::var("RBUILD_TEST_LANE").unwrap_or_default();
+    let (_, world) = worlds().remove(0);
+    let (dir, _) = prepared(&world);
+    let look = |volume: &str| {
+        let said = world
+            .build(&format!("{BUSYBOX}RUN stat -c '%a %u:%g' /v\n"), &["--no-cache", "--volume", volume]);
+        let stdout = said.good().stdout;
+        let line =
+            stdout.lines().find(|line| line.contains(':') && line.starts_with(|c: char| c.is_ascii_digit()));
+        line.unwrap_or_default().split(' ').map(str::to_owned).collect::<Vec<_>>()
+    };
+    // the last is root's: to anybody else an id that is not mapped
+    let own = fs::metadata(&dir).unwrap().permissions();
+    for (path, mode) in
+        [(&*dir, Some(0o2750)), (&*dir, Some(0o1777)), (&*dir, Some(0o500)), ("/usr/share", None)]
+    {
+        if let Some(mode) = mode {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let (bound, over) = (look(&format!("{path}:/v")), look(&format!("{path}:/v:O")));
+        assert_eq!(bound[0], over[0], "{path}, {mode:?}");
+        // with one id no directory can be made that is nobody's
+        if lane != "single" || mode.is_some() {
+            assert_eq!(bound[1], over[1], "{path}, {mode:?}");
+        }
+    }
+    fs::set_permissions(&dir, own).unwrap();
+}
+
+/// Overlayfs takes no overlay as its upper side, so what is written goes into memory.
+#[test]
+fn an_overlay_is_written_in_memory_where_the_disk_takes_none() {
+    let mut world = World::new();
+    let (dir, _) = prepared(&world);
+    let [lower, upper, work] = ["l", "u", "w"].map(|name| {
+        fs::create_dir(world.path(name)).unwrap();
+        world.path(name).display().to_string()
+    });
+    fs::create_dir(world.store()).unwrap();
+    let store = world.store().display().to_string();
+    let mounted = format!(
+        "set -e; mount -t overlay overlay -o lowerdir={lower},upperdir={upper},workdir={work},userxattr {store}"
+    );
+    let within = |then: &str| {
+        let script = format!("{mounted}; {then} exec \"$@\"");
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    world.around = within("");
+    let file = format!("{BUSYBOX}RUN echo written > /v/one; rm /v/sub/f; cat /v/one; ls /v/sub | wc -l\n");
+    let said = world.build(&file, &["--no-cache", "--volume", &format!("{dir}:/v:O")]).good();
+    assert!(said.stdout.contains("written\n0\n"), "{}", said.stdout);
+    assert_eq!(fs::read_to_string(world.path("context/v/one")).unwrap(), "one");
+    assert!(world.path("context/v/sub/f").exists());
+    // on the disk it is really refused
+    world.around = within(&format!("mkdir {store}/up {store}/wo;"));
+    let on_disk = format!("{dir}:/v:O,upperdir={store}/up,workdir={store}/wo");
+    world.build(&file, &["--no-cache", "--volume", &on_disk]).fails(125, "mount an overlay of");
+    // overlayfs leaves a directory that nobody may read
+    fs::set_permissions(world.path("w/work"), fs::Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]
