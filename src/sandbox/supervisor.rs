@@ -67,7 +67,10 @@ fn run_job(
         .map_err(|found| Error::Refused(format!("{} descriptors came with a job, not 3", found.len())))?;
     let (root, owners) = server.prepare(job)?;
     let outputs = Outputs { stdout, stderr };
-    match step_ends(job, (&root, owners), outputs, connection, server) {
+    let ended = step_ends(job, (&root, owners), outputs, connection, server);
+    // the server finds only what is its own
+    let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
+    match ended.and_then(|ended| swept.map(|()| ended)) {
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
             let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
             let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
@@ -85,10 +88,12 @@ fn run_job(
             server.discard()?;
             Ok((Reply::Stopped, None))
         }
-        Err(error) => {
-            server.discard()?;
-            Err(error)
-        }
+        Err(error) => match server.discard() {
+            Ok(()) => Err(error),
+            Err(besides) => {
+                Err(Error::Refused(format!("{}; besides, {}", in_words(&error), in_words(&besides))))
+            }
+        },
     }
 }
 
@@ -112,7 +117,6 @@ fn step_ends(
     made.remove_strays()?;
     // what happens to the files on a failure above does not matter: they are a few bytes of the sandbox's own tmpfs
     sweep::remove(&files)?;
-    sweep::remove(&job.live.join(mounts::WRITTEN))?;
     left?;
     Ok((watched, made.stubs))
 }
