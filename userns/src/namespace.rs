@@ -64,7 +64,7 @@ pub fn bring_loopback_up() -> Result<(), Error> {
     // SAFETY: ifreq is plain old data, for which all zeros is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (place, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *place = byte.cast_signed();
+        *place = libc::c_char::from_ne_bytes([byte]);
     }
     request.ifr_ifru.ifru_flags = libc::c_short::try_from(libc::IFF_UP).expect("IFF_UP is the lowest bit");
     // SAFETY: `request` is a live ifreq, which is what SIOCSIFFLAGS reads; `socket` is open.

@@ -156,7 +156,9 @@ impl Status {
         stat.st_gid = from.stx_gid;
         stat.st_rdev = libc::makedev(from.stx_rdev_major, from.stx_rdev_minor);
         stat.st_size = from.stx_size.cast_signed();
-        stat.st_blksize = from.stx_blksize.into();
+        // as wide as the architecture has it
+        stat.st_blksize =
+            libc::blksize_t::try_from(u64::from(from.stx_blksize)).unwrap_or(libc::blksize_t::MAX);
         stat.st_blocks = from.stx_blocks.cast_signed();
         (stat.st_atime, stat.st_atime_nsec) = (from.stx_atime.tv_sec, from.stx_atime.tv_nsec.into());
         (stat.st_mtime, stat.st_mtime_nsec) = (from.stx_mtime.tv_sec, from.stx_mtime.tv_nsec.into());
