@@ -88,6 +88,24 @@ pub enum StepError {
     /// Understood, but not carried out by this version.
     #[error("{0} is not supported yet")]
     Unsupported(String),
+    /// Asked for, and only done where the command line allows it.
+    #[error(
+        "RUN {flag} is not allowed: pass --allow {entitlement} if the Dockerfile is to be trusted with it"
+    )]
+    NotAllowed {
+        /// What the instruction says.
+        flag: &'static str,
+        /// What would allow it.
+        entitlement: &'static str,
+    },
+    /// A secret that a RUN cannot do without.
+    #[error("secret {0:?}: not found; pass --secret id={0},src=FILE or --secret id={0},env=NAME")]
+    NoSecret(String),
+    /// A device that a RUN cannot do without.
+    #[error(
+        "RUN --device={0},required: devices by CDI name are not known here; name a node of /dev with rbuild bud --device"
+    )]
+    NoDevice(String),
     /// A variable cannot be expanded.
     #[error("{word:?}: {why}")]
     Expand {
@@ -185,6 +203,9 @@ pub enum StepError {
     /// A malformed name or platform.
     #[error(transparent)]
     Oci(#[from] crate::oci::Error),
+    /// The words of a mount.
+    #[error(transparent)]
+    Mount(#[from] crate::dockerfile::MountSpecError),
     /// The build has failed elsewhere, and ends with the error of that place.
     #[error("the build has failed elsewhere")]
     Stopped,

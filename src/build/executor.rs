@@ -7,6 +7,7 @@ use std::thread;
 
 use super::context::Context;
 use super::graph::{Claim, Graph, Stopped};
+use super::mounts::Written;
 use super::plan;
 use super::scope::Global;
 use super::shared::SharedSandbox;
@@ -35,6 +36,8 @@ pub(super) struct Executor<'a> {
     pub global: Global,
     pub context: Context,
     pub sandbox: SharedSandbox<'a>,
+    /// What binds of RUN have been shown of the context.
+    pub written: Mutex<Written>,
     /// Whether it was told that files of a RUN are root's alone.
     told_owners: AtomicBool,
     graph: Graph,
@@ -81,6 +84,7 @@ impl<'a> Executor<'a> {
             client,
             options,
             sandbox: SharedSandbox::new(store, &options.sandbox, options.rootfs, cancel.clone()),
+            written: Mutex::default(),
             cancel,
             sink,
             dockerfile,
@@ -317,6 +321,6 @@ fn at(options: &Options, span: Span, text: &str, source: StepError) -> Error {
     Error::Step { place: Box::new(place), source }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

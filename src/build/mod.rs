@@ -25,6 +25,7 @@ mod executor;
 mod graph;
 mod key;
 mod metadata;
+mod mounts;
 mod plan;
 mod run;
 mod scope;
@@ -40,7 +41,7 @@ use std::path::PathBuf;
 use crate::oci::{Platform, Reference};
 use crate::progress::Sink;
 use crate::registry::Client;
-use crate::runtime::{Cancel, Confinement, RootfsChoice};
+use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::{Image, Store};
 use crate::transfer::PullPolicy;
 
@@ -73,6 +74,10 @@ pub struct Options {
     pub pull: PullPolicy,
     /// What every RUN runs in; one that chooses a network of its own gets that.
     pub confinement: Confinement,
+    /// What a RUN gets that asks for `--security=insecure`; `None`: it is refused.
+    pub insecure: Option<Security>,
+    /// What `RUN --mount=type=secret` shows, by id.
+    pub secrets: BTreeMap<String, Secret>,
     /// Groups of every RUN besides those of its user: names of the image, or numbers.
     pub further_groups: Vec<String>,
     /// The root file system driver of RUN.

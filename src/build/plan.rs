@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::StepError;
-use crate::dockerfile::{Copy, Dockerfile, Instruction, Run, Source, Step};
+use crate::dockerfile::{Copy, Dockerfile, Instruction, MountSpec, Source, Step};
 
 /// The index of the stage called `name` among the first `before` ones: the last of that name, or the one
 /// with that number.
@@ -24,7 +24,7 @@ pub(super) fn named(dockerfile: &Dockerfile, name: &str, before: usize) -> Optio
 
 /// The stages that `target` reaches, itself included, each with the stage that it stands on. `expand` is what FROM sees.
 ///
-/// A COPY --from with a variable is not known yet: its stage is built when its name is.
+/// A COPY or a mount from something with a variable is not known yet: its stage is built when its name is.
 pub(super) fn reachable(
     dockerfile: &Dockerfile,
     target: usize,
@@ -40,8 +40,8 @@ pub(super) fn reachable(
         }
         let stage = &dockerfile.stages[index];
         let base = named(dockerfile, &expand(&stage.from.value.image), index);
-        let sources = stage.steps.iter().filter_map(source_stage);
-        for earlier in base.into_iter().chain(sources.filter_map(|name| find(dockerfile, name, index))) {
+        let sources = stage.steps.iter().flat_map(source_stages);
+        for earlier in base.into_iter().chain(sources.filter_map(|name| find(dockerfile, &name, index))) {
             needed[earlier] = true;
         }
         reached.insert(index, base);
@@ -49,30 +49,25 @@ pub(super) fn reachable(
     reached
 }
 
-fn source_stage(step: &Step) -> Option<&str> {
+fn source_stages(step: &Step) -> Vec<String> {
     match &step.instruction {
-        Instruction::Copy(copy) | Instruction::Add(copy) => copy.from.as_deref(),
-        _ => None,
+        Instruction::Copy(copy) | Instruction::Add(copy) => copy.from.iter().cloned().collect(),
+        // what does not parse yet waits for its variables
+        Instruction::Run(run) => {
+            let specs = run.mounts.iter().filter_map(|mount| MountSpec::parse(&mount.value).ok());
+            specs.filter_map(|spec| spec.from().map(str::to_owned)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
 /// Refuses what the language has and this version does not carry out.
 pub(super) fn supported(step: &Step) -> Result<(), StepError> {
     match &step.instruction {
-        Instruction::Run(run) => supported_run(run),
         Instruction::Copy(copy) => supported_copy("COPY", copy),
         Instruction::Add(add) => supported_copy("ADD", add),
         _ => Ok(()),
     }
-}
-
-fn supported_run(run: &Run) -> Result<(), StepError> {
-    let flags = [
-        ("RUN --mount", !run.mounts.is_empty()),
-        ("RUN --security", run.security.as_deref().is_some_and(|mode| mode != "sandbox")),
-        ("RUN --device", !run.devices.is_empty()),
-    ];
-    refuse(&flags)
 }
 
 fn supported_copy(verb: &str, copy: &Copy) -> Result<(), StepError> {

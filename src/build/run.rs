@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::executor::Executor;
 use super::metadata::{command_line, shell};
+use super::mounts::Plan;
 use super::scope::is_proxy;
 use super::stage::Stage;
 use super::step::Identity;
@@ -14,11 +15,20 @@ use super::user::Accounts;
 use super::{Cache, StepError};
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, Owners, ProcessSpec};
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, Owners, ProcessSpec, Security};
 use crate::store::{CacheKey, LayerRecord};
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
+
+/// A RUN that is to be done.
+struct Work<'c> {
+    program: Program,
+    network: Network,
+    /// Another one than every RUN has.
+    security: Option<Security>,
+    mounts: Plan<'c>,
+}
 
 /// What a RUN executes.
 struct Program {
@@ -29,7 +39,10 @@ struct Program {
 
 impl Executor<'_> {
     pub(super) fn run(&self, stage: &mut Stage, run: &Run) -> Result<(), StepError> {
+        let mounts = self.plan_mounts(stage, run)?;
         let network = self.network(run)?;
+        let security = self.security(run)?;
+        self.answer_devices(run)?;
         let program = Program::of(stage, run);
         let before = stage.image.config.clone();
         let arguments = stage.scope.environment(&before);
@@ -49,16 +62,30 @@ impl Executor<'_> {
         settings.extend(confinement.mounts.iter().map(|mount| format!("mount {mount:?}")));
         settings.extend(confinement.devices.iter().map(|device| format!("device {device:?}")));
         settings.push(format!("names {:?}", confinement.names));
+        settings.extend(mounts.settings());
+        settings.extend(security.is_some().then(|| "security=insecure".to_owned()));
         let mut identity = Identity { before, created_by, settings };
-        let mut key = self.key(stage, &identity, None);
+        let mut quick = mounts.quick().map(|inputs| self.key(stage, &identity, Some(inputs)));
+        if let Some(key) = &quick
+            && let Some(record) = self.recorded(key)?
+        {
+            self.hit(stage, record);
+            return Ok(());
+        }
+        let content = mounts.content()?;
+        let mut key = self.key(stage, &identity, content);
         // What root alone made is for builds that can have no better; what others made is for all.
         if !self.is_recorded(&key)? && self.sandbox.owners()? == Owners::Root {
             identity.settings.push("owners root".to_owned());
-            key = self.key(stage, &identity, None);
+            (key, quick) = (self.key(stage, &identity, content), None);
         }
-        self.once(stage, &key, &identity.created_by, |executor, stage| {
-            executor.execute(stage, &program, network)
-        })?;
+        let work = Work { program, network, security, mounts };
+        self.once(stage, &key, &identity.created_by, |executor, stage| executor.execute(stage, &work))?;
+        if let Some(quick) = quick
+            && let Some(record) = self.store.cached(&key)?
+        {
+            self.store.put_cached(&quick, &record)?;
+        }
         self.tell_owners();
         Ok(())
     }
@@ -68,17 +95,18 @@ impl Executor<'_> {
     }
 
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
-    fn execute(
-        &self,
-        stage: &Stage,
-        program: &Program,
-        network: Network,
-    ) -> Result<Option<LayerRecord>, StepError> {
+    fn execute(&self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
+        let program = &work.program;
+        let ready = self.ready_mounts(&work.mounts)?;
         let live = self.store.lease_live()?;
         let tar = self.store.tmp_file()?;
         let script = program.script.as_ref().map(|(_, body)| script_beside(tar.path(), body)).transpose()?;
         let mut confinement = self.options.confinement.clone();
-        confinement.network = network;
+        confinement.network = work.network.clone();
+        if let Some(security) = &work.security {
+            confinement.security = security.clone();
+        }
+        confinement.mounts.extend(ready.mounts.iter().cloned());
         let script =
             script.as_ref().map(|script| Mount::bind(&**script, &*program.args[0], Access::ReadOnly));
         confinement.mounts.extend(script);
@@ -87,7 +115,7 @@ impl Executor<'_> {
             rootfs: self.options.rootfs,
             live: live.path().to_owned(),
             shelf: Some(self.sandbox.shelf()?),
-            process: self.process(stage, program)?,
+            process: self.process(stage, program, &ready.env)?,
             confinement,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
@@ -112,7 +140,13 @@ impl Executor<'_> {
         }
     }
 
-    fn process(&self, stage: &Stage, program: &Program) -> Result<ProcessSpec, StepError> {
+    /// `further`: variables of this command alone.
+    fn process(
+        &self,
+        stage: &Stage,
+        program: &Program,
+        further: &[String],
+    ) -> Result<ProcessSpec, StepError> {
         let config = &stage.image.config;
         let accounts = Accounts::of(&stage.stack(self.store)?)?;
         let mut user = accounts.identity(&config.user)?;
@@ -120,7 +154,10 @@ impl Executor<'_> {
             user.groups.push(accounts.group(group)?);
         }
         let groups = (self.options.sandbox.groups == runtime::Groups::Dropped).then_some(user.groups);
-        let env = self.environment(stage, &user.home);
+        let name = |row: &str| row.split_once('=').map_or_else(String::new, |(name, _)| name.to_owned());
+        let mut env = self.environment(stage, &user.home);
+        env.retain(|row| !further.iter().any(|other| name(other) == name(row)));
+        env.extend_from_slice(further);
         let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
         Ok(ProcessSpec {
             args: program.args.clone(),
@@ -149,7 +186,7 @@ impl Executor<'_> {
     }
 
     /// The files of the stage's layers. Opening them first rebuilds an index that is missing.
-    fn layer_files(&self, stage: &Stage) -> Result<Vec<LayerFiles>, StepError> {
+    pub(super) fn layer_files(&self, stage: &Stage) -> Result<Vec<LayerFiles>, StepError> {
         stage.stack(self.store)?;
         let files = stage.diff_ids().iter().map(|diff_id| LayerFiles {
             diff_id: *diff_id,
@@ -166,6 +203,46 @@ impl Executor<'_> {
             Some("none") => Ok(Network::None),
             Some(other) => Err(StepError::Unsupported(format!("RUN --network={other}"))),
         }
+    }
+
+    /// What `--security=insecure` gives; `None`: what every RUN has.
+    fn security(&self, run: &Run) -> Result<Option<Security>, StepError> {
+        match run.security.as_deref() {
+            None | Some("sandbox") => Ok(None),
+            Some("insecure") => self.options.insecure.clone().map(Some).ok_or(StepError::NotAllowed {
+                flag: "--security=insecure",
+                entitlement: "security.insecure",
+            }),
+            Some(other) => Err(StepError::Unsupported(format!("RUN --security={other}"))),
+        }
+    }
+
+    /// There is no device by name: one that is required is an error, any other is left out.
+    fn answer_devices(&self, run: &Run) -> Result<(), StepError> {
+        for word in &run.devices {
+            let (name, required) = device(word)?;
+            if required {
+                return Err(StepError::NoDevice(name.to_owned()));
+            }
+            let text = format!(
+                "RUN --device={name}: devices by CDI name are not known here, the command does without (rbuild bud \
+                 --device takes nodes of /dev)"
+            );
+            self.sink.event(Event::Warning(text));
+        }
+        Ok(())
+    }
+}
+
+/// `name[,required[=BOOL]]`, and whether it is required.
+fn device(word: &str) -> Result<(&str, bool), StepError> {
+    let (name, option) = word.split_once(',').unwrap_or((word, "required=false"));
+    let name = name.strip_prefix("name=").unwrap_or(name);
+    match option {
+        _ if name.is_empty() => Err(StepError::Invalid(format!("--device={word}: expected NAME[,required]"))),
+        "required" | "required=true" => Ok((name, true)),
+        "required=false" => Ok((name, false)),
+        _ => Err(StepError::Invalid(format!("--device={word}: expected NAME[,required]"))),
     }
 }
 

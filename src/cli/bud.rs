@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, environment, output, pull, registry, step};
+use super::{Context, environment, output, pull, registry, secrets, step};
 use crate::build::{self, Cache, Options};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
@@ -57,6 +57,12 @@ pub(super) struct Args {
     /// Print the image's id and nothing else
     #[arg(short, long)]
     quiet: bool,
+    /// A secret for RUN --mount=type=secret; may be given several times
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|env=NAME]", value_parser = secrets::wanted)]
+    secrets: Vec<secrets::Wanted>,
+    /// What the Dockerfile may ask for besides: security.insecure or network.host; may be given several times
+    #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
+    allow: Vec<Entitlement>,
     /// The directory to build from
     #[arg(default_value = ".")]
     context: PathBuf,
@@ -64,6 +70,17 @@ pub(super) struct Args {
     registry: registry::Args,
     #[command(flatten)]
     step: step::Args,
+}
+
+/// `--allow`.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Entitlement {
+    /// `RUN --security=insecure`
+    #[value(name = "security.insecure")]
+    SecurityInsecure,
+    /// `RUN --network=host`, which needs no permission
+    #[value(name = "network.host")]
+    NetworkHost,
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
@@ -101,6 +118,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             maps: args.step.maps()?,
             ..context.sandbox()
         },
+        secrets: secrets::read(&args.secrets)?,
+        insecure: args.allow.contains(&Entitlement::SecurityInsecure).then(step::insecure).transpose()?,
         confinement: args.step.confinement()?,
     };
     let store = context.store()?;

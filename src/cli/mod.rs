@@ -27,6 +27,7 @@ mod push;
 mod registry;
 mod report;
 mod rmi;
+mod secrets;
 mod size;
 mod step;
 mod tag;

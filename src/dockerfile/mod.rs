@@ -53,7 +53,7 @@ pub use directive::detect_syntax;
 pub use expand::{ExpandError, ExpandReason, expand, expand_heredoc, expand_words};
 pub use glob::BadPattern;
 pub use ignore::{IgnoreError, IgnoreFile, PathPattern, PatternError};
-pub use mount::{BindSpec, MountSpec, MountSpecError, TmpfsSpec};
+pub use mount::{BindSpec, CacheSpec, MountSpec, MountSpecError, SecretSpec, Sharing, SshSpec, TmpfsSpec};
 pub use parse::{parse, parse_onbuild};
 pub use port::{PortError, ports};
 pub use signal::{InvalidSignal, check_signal};

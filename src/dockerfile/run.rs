@@ -5,7 +5,7 @@ use super::flags::{Flags, Kind};
 use super::heredoc::{self, Marker};
 use super::line::{Fault, Faults, Request};
 use super::suggest::did_you_mean;
-use super::{Spanned, words};
+use super::{MountSpec, MountSpecError, Spanned, words};
 
 const FLAGS: &[(&str, Kind)] =
     &[("mount", Kind::Many), ("network", Kind::One), ("security", Kind::One), ("device", Kind::Many)];
@@ -25,6 +25,10 @@ pub(super) fn parse(request: Request) -> Result<Run, Faults> {
     check(&flags, "network", NETWORKS, |value| format!("unsupported network mode {value:?}"))?;
     check(&flags, "security", SECURITIES, |value| format!("security {value:?} is not valid"))?;
 
+    for (value, at) in flags.placed("mount") {
+        check_mount(value).map_err(|why| Fault::new(at.clone(), why.to_string()))?;
+    }
+
     let command = match words::json(line.args, line.at)? {
         Some(vector) => Command::Exec(vector),
         None => Command::Shell(shell_text(line.args, &request.heredocs)),
@@ -41,6 +45,11 @@ pub(super) fn parse(request: Request) -> Result<Run, Faults> {
         devices: flags.many("device"),
         heredocs: request.heredocs.into_iter().map(|(marker, body)| Heredoc::new(marker, &body)).collect(),
     })
+}
+
+/// What a variable has yet to say is judged when it has said it.
+fn check_mount(value: &str) -> Result<(), MountSpecError> {
+    if value.contains('$') { Ok(()) } else { MountSpec::parse(value).map(drop) }
 }
 
 /// The text for the shell: heredocs with their bodies as written, because the shell reads them. A lone heredoc leaves

@@ -43,7 +43,8 @@ pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
 pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
 pub use mount::{
-    Access, Bind, Content, Mount, Overlay, Owner, Propagation, Reach, Right, Source, Tmpfs, Upper,
+    Access, Attributes, Bind, CacheDirectory, Content, Layers, Mount, Overlay, Owner, Propagation, Reach,
+    Right, Secret, SecretFile, Source, Tmpfs, Upper,
 };
 pub use names::{Address, File, Host, Names, Resolvers};
 pub use namespaces::{Namespace, Namespaces};
@@ -58,7 +59,7 @@ pub(crate) const VERB: &str = "__sandbox";
 pub(crate) const TRIAL: &str = "trial";
 
 /// One layer of a job's stack, by its files.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerFiles {
     /// The digest of the tar.
     pub diff_id: DiffId,

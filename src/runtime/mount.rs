@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::LayerFiles;
+
 /// Something shown inside the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
@@ -27,6 +29,79 @@ pub enum Source {
     Overlay(Overlay),
     /// A file system in memory.
     Tmpfs(Tmpfs),
+    /// A directory or a file of layers; what is written goes nowhere.
+    Layers(Layers),
+    /// A file that only memory has.
+    Secret(SecretFile),
+    /// A directory of the host that is kept from one step to others.
+    Cache(CacheDirectory),
+}
+
+/// A file that only memory has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// What is in it.
+    pub secret: Secret,
+    /// Whose it is.
+    pub attributes: Attributes,
+}
+
+/// Bytes that are shown to nobody: they travel to the sandbox in a message, and are in no debug output.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// The most that a secret has, in bytes.
+    pub const LIMIT: usize = 500 << 10;
+
+    /// Takes the bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Permission bits, owner and group of a file, as the command sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+/// A directory of the host that is kept from one step to others. The sandbox makes what the steps see in it, `data`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheDirectory {
+    /// On the host.
+    pub path: PathBuf,
+    /// What it starts with; `None`: nothing.
+    pub seed: Option<Layers>,
+    /// What of it is shown, made if it is missing; empty: all. Symlinks stay within the directory.
+    pub shown: PathBuf,
+    /// What `data` is given when it is made. With a seed, only if one was asked for.
+    pub attributes: Option<Attributes>,
+}
+
+/// A directory or a file of layers: of the build context, a stage or an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layers {
+    /// Bottom first.
+    pub stack: Vec<LayerFiles>,
+    /// In the root that they add up to; symlinks stay in that root.
+    pub path: PathBuf,
 }
 
 /// A directory, a file or a socket of the host.
@@ -140,6 +215,32 @@ pub enum Right {
     Dev,
     /// Devices cannot.
     NoDev,
+}
+
+impl Right {
+    /// The right of this name, as `mount(8)` has it.
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "exec" => Some(Self::Exec),
+            "noexec" => Some(Self::NoExec),
+            "suid" => Some(Self::Suid),
+            "nosuid" => Some(Self::NoSuid),
+            "dev" => Some(Self::Dev),
+            "nodev" => Some(Self::NoDev),
+            _ => None,
+        }
+    }
+}
+
+impl Source {
+    /// The layers that a root has to be mounted of for it.
+    pub(crate) fn layers(&self) -> Option<&Layers> {
+        match self {
+            Self::Layers(layers) => Some(layers),
+            Self::Cache(cache) => cache.seed.as_ref(),
+            Self::Bind(_) | Self::Overlay(_) | Self::Tmpfs(_) | Self::Secret(_) => None,
+        }
+    }
 }
 
 impl Mount {

@@ -1,17 +1,19 @@
 //! A root that the server holds for one step, and the clerk who answers for its owners.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rbuild_userns::caps::Capabilities;
+use rbuild_userns::status::{Status, Wanted};
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::identity::{Clerk, Identity, People, Sets};
+use super::identity::{Clerk, Identity, People, Recorded, Sets};
 use crate::layer::Written;
-use crate::rootfs::{self, Ids, Root};
+use crate::rootfs::{self, Ids, Ownership, Root};
 use crate::runtime::Owners;
 
 /// Whom a command begins as.
@@ -21,6 +23,27 @@ pub(super) struct First {
     pub gid: u32,
     pub groups: Vec<u32>,
     pub capabilities: Vec<String>,
+    /// Whose files of other mounts are at first.
+    pub owned: Vec<Owned>,
+}
+
+/// A file that was made for the step, and whose it is to be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Owned {
+    pub device: u64,
+    pub number: u64,
+    pub born: (i64, u32),
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Owned {
+    /// What `file`, called `name`, is to the kernel.
+    pub(super) fn of(file: BorrowedFd<'_>, name: &Path, (uid, gid): (u32, u32)) -> Result<Self, Error> {
+        let status = Status::of(file, c"", AtFlags::EMPTY_PATH.bits(), Wanted::BORN);
+        let status = status.map_err(Error::file("stat", name))?;
+        Ok(Self { device: status.device(), number: status.number(), born: status.born(), uid, gid })
+    }
 }
 
 /// A mounted root.
@@ -31,18 +54,29 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Mounts a root that keeps these owners, or, where they are to be recorded, none if it cannot.
+    /// Mounts a root that keeps these owners, or, where they are to be recorded, none if it cannot. `people`: who works in
+    /// the root that it is beside.
     pub(super) fn mount<E>(
         owners: Owners,
+        people: Option<&Arc<People>>,
         mount: impl FnOnce(Ids) -> Result<Box<dyn Root>, E>,
     ) -> Result<Self, E> {
-        let people = (owners == Owners::Recorded).then(|| Arc::new(People::new()));
+        let people =
+            (owners == Owners::Recorded).then(|| people.cloned().unwrap_or_else(|| Arc::new(People::new())));
         let ids = people.clone().map_or(Ids::Mapped, |people| Ids::Recorded(people));
         Ok(Self { root: mount(ids)?, people, clerk: None })
     }
 
     pub(super) fn path(&self) -> &Path {
         self.root.path()
+    }
+
+    pub(super) fn people(&self) -> Option<Arc<People>> {
+        self.people.clone()
+    }
+
+    pub(super) fn ownership(&self) -> Option<Arc<dyn Ownership>> {
+        self.root.ownership()
     }
 
     pub(super) fn owners(&self) -> Owners {
@@ -53,11 +87,17 @@ impl Held {
         }
     }
 
-    /// From here on a clerk answers the calls that come in at `listener`.
-    pub(super) fn record(&mut self, listener: OwnedFd, first: &First) -> Result<(), Error> {
+    /// From here on a clerk answers the calls that come in at `listener`, also for the roots `beside`.
+    pub(super) fn record(
+        &mut self,
+        listener: OwnedFd,
+        beside: Vec<Arc<dyn Ownership>>,
+        first: &First,
+    ) -> Result<(), Error> {
         let owners = self.root.ownership().zip(self.people.clone());
-        let (owners, people) =
+        let (root, people) =
             owners.ok_or_else(|| Error::Refused("this root records no owners".to_owned()))?;
+        let owners = Recorded::of(root, beside, &first.owned);
         let bounding = Capabilities::parse(&first.capabilities)?.bits();
         let held = if first.uid == 0 { Sets::full(bounding) } else { Sets::bounded(bounding) };
         let identity = Identity::new(first.uid, first.gid, &first.groups, held);
@@ -65,19 +105,20 @@ impl Held {
         Ok(())
     }
 
-    pub(super) fn freeze(self, tar: File, ignore: &[PathBuf]) -> Result<Written, Fault> {
-        Self::end(self.clerk)?;
+    /// From here on nobody answers.
+    pub(super) fn end_clerk(&mut self) -> Result<(), Fault> {
+        Ok(self.clerk.take().map_or(Ok(()), Clerk::end)?)
+    }
+
+    pub(super) fn freeze(mut self, tar: File, ignore: &[PathBuf]) -> Result<Written, Fault> {
+        self.end_clerk()?;
         Ok(self.root.freeze(tar, ignore)?)
     }
 
-    pub(super) fn discard(self) -> Result<(), Fault> {
-        let ended = Self::end(self.clerk);
+    pub(super) fn discard(mut self) -> Result<(), Fault> {
+        let ended = self.end_clerk();
         self.root.discard()?;
         ended
-    }
-
-    fn end(clerk: Option<Clerk>) -> Result<(), Fault> {
-        Ok(clerk.map_or(Ok(()), Clerk::end)?)
     }
 }
 

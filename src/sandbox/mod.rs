@@ -31,13 +31,14 @@
 //! | CVE-2025-31133, CVE-2025-52565 | `/dev/null` or `/dev/console` of the image takes the place of a mask or a device | Masks and devices are the host's, looked up before the root is entered, and are compared by device number; there is no `/dev/console` |
 //! | CVE-2025-52881, CVE-2019-16884 | a mount over procfs turns a write elsewhere, or a volume is led there by a link | What is written to procfs for a step (a label) goes to the sandbox's own before the root is entered, and nothing is read from the root's; a mount that would hide something of procfs, or of sysfs and devices by a link, is refused |
 //! | CVE-2021-30465, CVE-2024-45310 | the target of a mount is swapped for a link while it is mounted, or climbs | Targets are walked descriptor by descriptor, made with `mkdirat`, and mounted on by descriptor: there is no second look-up |
-//! | CVE-2024-23651 | the source of a mount is swapped for a link | A source that has a link on its way when it is mounted is refused (`RESOLVE_NO_SYMLINKS`), and mounted by the descriptor that was found |
+//! | CVE-2024-23651 | the source of a mount is swapped for a link | The source of a cache is walked as targets are, and mounted by the descriptor that was found. A volume's source that has a link on its way when it is mounted is refused (`RESOLVE_NO_SYMLINKS`), and mounted by the descriptor that was found |
 //! | CVE-2024-23652 | stubs of mounts are removed by a path that the step has led outside | Stubs in the root are not removed: the freeze leaves them out of the layer, the upper directory goes as a whole, beneath a descriptor. One made in a volume goes by its name in the directory that was held open since, if it is as empty as it was made |
 //! | CVE-2022-27651 | inheritable capabilities | The inheritable and ambient sets are empty |
 //! | CVE-2022-0492 | a new user namespace brings capabilities back | `unshare` and `clone` with a namespace are refused by the filter, the bounding set is lowered |
 //! | CVE-2023-25809 | `/sys/fs/cgroup` can be written to | It is mounted read-only, with all beneath it |
 //! | CVE-2020-15257 | abstract sockets of the host | Only a network of the step's own keeps them away; the host's does not |
-//! | CVE-2024-1753, CVE-2024-9675, CVE-2024-9676 | links of a stage, a context or `/etc/passwd` lead to the host, or to an endless file | Stages and `/etc/passwd` are read in the stack, which has no way to the host ([`crate::rootfs::Stack`]); what is read whole is a regular file of bounded length |
+//! | CVE-2024-9675 | the id or the source of a cache climbs, or a step left a link in it | An id is hashed before it is a name; a source is walked beneath the descriptor of the cache, link by link; a bind shows layers, never a path of the host |
+//! | CVE-2024-1753, CVE-2024-9676 | links of a stage, a context or `/etc/passwd` lead to the host, or to an endless file | Stages and `/etc/passwd` are read in the stack, which has no way to the host ([`crate::rootfs::Stack`]); what is read whole is a regular file of bounded length |
 //! | CVE-2021-41091 | setuid programs in the directory of a running step are run by other users of the host | `live/<id>` is closed to all but its owner |
 //! | - | a device node in a layer | The root is mounted `nodev` |
 

@@ -7,6 +7,7 @@ use rbuild_userns::mount::{self, Attributes, Depth, Tree};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::held::Owned;
 use super::target::{self, Stray, Stub, Target};
 use super::{Error, mounts};
 use crate::runtime::Device;
@@ -22,6 +23,8 @@ pub(super) struct Made {
     pub stubs: Vec<PathBuf>,
     /// In what is mounted there, parents first.
     pub strays: Vec<Stray>,
+    /// Files that are to be somebody's, where the kernel cannot say so.
+    pub owned: Vec<Owned>,
 }
 
 impl Made {
@@ -96,6 +99,11 @@ impl<'a> StepRoot<'a> {
     /// Resolves a path, making what is missing as part of the image.
     pub(super) fn open_or_create(&self, path: &Path, stub: Stub) -> Result<Target, Error> {
         target::open_or_create(self.as_fd(), path, stub)
+    }
+
+    /// Notes whose a file is to be that was made for the step.
+    pub(super) fn record(&mut self, owned: Owned) {
+        self.made.owned.push(owned);
     }
 
     /// Makes it the root of this process.

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::held::{Fault, First, Held};
+use super::identity::People;
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
@@ -24,6 +25,10 @@ use crate::runtime::{LayerFiles, Owners, RootfsChoice};
 pub(super) enum Ask {
     /// Mount a root.
     Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room },
+    /// Mount another root beside it, gone with it.
+    Show { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room },
+    /// Unmount what is shown beside the root; the step is over.
+    Hide,
     /// Answer the system calls that come in at the descriptor that comes along.
     Record { first: First },
     /// Unmount it and write what changed into the descriptor that comes along.
@@ -40,6 +45,10 @@ pub(super) enum Ask {
 pub(super) enum Answer {
     /// It is mounted here, and these are the owners that it keeps.
     Prepared(PathBuf, Owners),
+    /// It is mounted here.
+    Shown(PathBuf),
+    /// None of them is shown any more.
+    Hidden,
     /// They are answered.
     Recording,
     /// The layer; its index comes along.
@@ -102,7 +111,7 @@ enum Refusal {
 
 impl Server {
     fn serve(&self, connection: &Channel) -> Result<(), Error> {
-        let mut root: Option<Held> = None;
+        let (mut root, mut shown): (Option<Held>, Vec<Held>) = (None, Vec::new());
         while let Some((ask, descriptors)) = connection.receive_any::<Ask>()? {
             let mut index = None;
             let answer = match ask {
@@ -113,7 +122,19 @@ impl Server {
                     }
                     Err(refusal) => Answer::Refused(in_words(&refusal)),
                 },
-                Ask::Record { first } => match record(root.as_mut(), descriptors, &first) {
+                Ask::Show { stack, rootfs, room } => match self.show(root.as_ref(), &stack, rootfs, &room) {
+                    Ok(beside) => {
+                        let path = beside.path().to_path_buf();
+                        shown.push(beside);
+                        Answer::Shown(path)
+                    }
+                    Err(refusal) => Answer::Refused(in_words(&refusal)),
+                },
+                Ask::Hide => match hide(root.as_mut(), &mut shown) {
+                    Ok(()) => Answer::Hidden,
+                    Err(fault) => Answer::Refused(in_words(&fault)),
+                },
+                Ask::Record { first } => match record(root.as_mut(), &shown, descriptors, &first) {
                     Ok(()) => Answer::Recording,
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
@@ -125,7 +146,7 @@ impl Server {
                     }
                     Err(refusal) => Answer::Refused(refusal),
                 },
-                Ask::Discard => match root.take().map_or(Ok(()), Held::discard) {
+                Ask::Discard => match discard(root.take(), &mut shown) {
                     Ok(()) => Answer::Discarded,
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
@@ -143,10 +164,32 @@ impl Server {
             connection.send(&answer, &with)?;
         }
         // the supervisor is gone without a word
-        root.map_or(Ok(()), Held::discard).map_err(|error| Error::Refused(in_words(&error)))
+        discard(root, &mut shown).map_err(|error| Error::Refused(in_words(&error)))
+    }
+
+    /// What `prepare` does, for whoever `root` belongs to.
+    fn show(
+        &self,
+        root: Option<&Held>,
+        stack: &[LayerFiles],
+        choice: RootfsChoice,
+        room: &Room,
+    ) -> Result<Held, Refusal> {
+        let people = root.and_then(Held::people);
+        self.prepare_for(stack, choice, room, people.as_ref())
     }
 
     fn prepare(&self, stack: &[LayerFiles], choice: RootfsChoice, room: &Room) -> Result<Held, Refusal> {
+        self.prepare_for(stack, choice, room, None)
+    }
+
+    fn prepare_for(
+        &self,
+        stack: &[LayerFiles],
+        choice: RootfsChoice,
+        room: &Room,
+        people: Option<&Arc<People>>,
+    ) -> Result<Held, Refusal> {
         let stack = self.stack(stack)?;
         let drivers = match (choice, *lock(&self.taken)) {
             (RootfsChoice::Kernel, _) => vec![Driver::Kernel],
@@ -157,7 +200,7 @@ impl Server {
         };
         let mut refusals = Vec::new();
         for driver in drivers {
-            match self.mount(stack.clone(), driver, room) {
+            match self.mount(stack.clone(), driver, room, people) {
                 Ok(root) => {
                     if choice == RootfsChoice::Auto {
                         *lock(&self.taken) = Some(driver);
@@ -176,9 +219,16 @@ impl Server {
         }
     }
 
-    fn mount(&self, stack: Stack, driver: Driver, room: &Room) -> Result<Held, Refusal> {
+    fn mount(
+        &self,
+        stack: Stack,
+        driver: Driver,
+        room: &Room,
+        people: Option<&Arc<People>>,
+    ) -> Result<Held, Refusal> {
         let prepare = |ids: Ids| self.rootfs.prepare(stack, driver, room, ids);
-        Held::mount(owners(), prepare).map_err(|source| Refusal::Driver { driver, source: source.into() })
+        Held::mount(owners(), people, prepare)
+            .map_err(|source| Refusal::Driver { driver, source: source.into() })
     }
 
     fn stack(&self, files: &[LayerFiles]) -> Result<Stack, Refusal> {
@@ -198,7 +248,7 @@ impl Server {
     /// Really mounts each driver over an empty stack, and takes it down again.
     fn probe(&self, room: &Room) -> Vec<(RootfsChoice, Option<String>)> {
         let attempt = |driver| {
-            let root = self.mount(Stack::new(Vec::new()), driver, room)?;
+            let root = self.mount(Stack::new(Vec::new()), driver, room, None)?;
             root.discard().map_err(|source| Refusal::Driver { driver, source })
         };
         let tried = by_preference().into_iter().map(|driver| {
@@ -220,11 +270,30 @@ fn freeze(root: Option<Held>, mut descriptors: Vec<OwnedFd>, ignore: &[PathBuf])
     root.freeze(File::from(tar), ignore).map_err(|error| in_words(&error))
 }
 
-fn record(root: Option<&mut Held>, mut descriptors: Vec<OwnedFd>, first: &First) -> Result<(), Error> {
+/// Takes down what is shown beside a root. Its clerk, whose own root is the step's with all that is mounted there, goes
+/// first.
+fn hide(root: Option<&mut Held>, shown: &mut Vec<Held>) -> Result<(), Fault> {
+    let ended = root.map_or(Ok(()), Held::end_clerk);
+    shown.drain(..).map(Held::discard).fold(ended, Result::and)
+}
+
+/// Takes a root and all beside it down.
+fn discard(mut root: Option<Held>, shown: &mut Vec<Held>) -> Result<(), Fault> {
+    let hidden = hide(root.as_mut(), shown);
+    hidden.and(root.map_or(Ok(()), Held::discard))
+}
+
+fn record(
+    root: Option<&mut Held>,
+    shown: &[Held],
+    mut descriptors: Vec<OwnedFd>,
+    first: &First,
+) -> Result<(), Error> {
     let (Some(root), Some(listener)) = (root, descriptors.pop()) else {
         return Err(Error::Refused("a record needs a mounted root and a listener".to_owned()));
     };
-    root.record(listener, first)
+    let beside = shown.iter().filter_map(Held::ownership).collect();
+    root.record(listener, beside, first)
 }
 
 /// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, only our

@@ -1,5 +1,6 @@
 //! A step: from a copy of the supervisor to the command, inside namespaces and a root of its own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use rbuild_userns::process::{self, Child};
 use rbuild_userns::spawn;
 use serde::{Deserialize, Serialize};
 
+use super::held::Owned;
 use super::names::Files;
 use super::root::{Made, StepRoot};
 use super::target::{Stray, Stub};
@@ -29,6 +31,8 @@ pub(super) struct Outputs {
 enum News {
     /// This name in the directory that comes along was made for the sake of a mount, but not in the root itself.
     Stray(OsString, Stub),
+    /// These files were made for the step, and are to be somebody's.
+    Owned(Vec<Owned>),
     /// The root is complete. These paths were made in it for the sake of mounts.
     Complete(Vec<PathBuf>),
     /// Some system calls are handed over: where they arrive comes along. Until they are answered the step waits.
@@ -37,19 +41,43 @@ enum News {
     Failed(String),
 }
 
+/// What the supervisor has made ready for a step.
+#[derive(Clone, Copy)]
+pub(super) struct Ready<'a> {
+    /// The mounted root.
+    pub root: &'a Path,
+    /// Whose its files can be.
+    pub owners: Owners,
+    /// Files that are written for it.
+    pub files: &'a Files<'a>,
+    /// Roots that its mounts show, by the number of the mount.
+    pub shown: &'a BTreeMap<usize, PathBuf>,
+}
+
+/// Has the calls answered that arrive at a descriptor, where some files are somebody's.
+pub(super) type Record<'a> = dyn Fn(OwnedFd, &[Owned]) -> Result<(), Error> + 'a;
+
+impl<'a> Ready<'a> {
+    /// The root that the mount of this number shows.
+    pub(super) fn shown(&self, mount: usize) -> Result<&'a Path, Error> {
+        let shown = self.shown.get(&mount).map(PathBuf::as_path);
+        shown.ok_or_else(|| Error::Refused(format!("mount {mount} shows a root that nobody mounted")))
+    }
+}
+
 /// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with what was
-/// made for the sake of mounts. `record` has the calls answered that the step hands over.
+/// made for the sake of mounts. `record` has the calls answered that the step hands over, of which it knows whose some files
+/// are.
 pub(super) fn start(
     job: &Job,
-    (root, owners): (&Path, Owners),
-    files: &Files<'_>,
+    ready: Ready<'_>,
     outputs: Outputs,
-    record: &dyn Fn(OwnedFd) -> Result<(), Error>,
+    record: &Record<'_>,
 ) -> Result<(Child, Made), Error> {
     let (news, theirs) = Channel::pair()?;
     // from here on the next child is the first process of a new pid namespace
     unshare(&[Namespace::Pid])?;
-    let step = process::fork(|| become_command(job, (root, owners), files, &outputs, &theirs))?;
+    let step = process::fork(|| become_command(job, ready, &outputs, &theirs))?;
     drop((theirs, outputs));
     let mut made = Made::default();
     // the connection ends when the command is executed
@@ -63,7 +91,10 @@ pub(super) fn start(
                     stub,
                 }));
             }
-            News::Listening => descriptors.into_iter().try_for_each(record)?,
+            News::Owned(owned) => made.owned = owned,
+            News::Listening => {
+                descriptors.into_iter().try_for_each(|listener| record(listener, &made.owned))?;
+            }
             News::Failed(why) => {
                 step.wait()?;
                 made.remove_strays()?;
@@ -75,14 +106,8 @@ pub(super) fn start(
 }
 
 /// In the child. Returns only if there will be no command, with its exit code.
-fn become_command(
-    job: &Job,
-    root: (&Path, Owners),
-    files: &Files<'_>,
-    outputs: &Outputs,
-    news: &Channel,
-) -> i32 {
-    match prepare(job, root, files, outputs, news) {
+fn become_command(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel) -> i32 {
+    match prepare(job, ready, outputs, news) {
         Ok(()) => exec::command(&job.process),
         Err(error) => {
             if let Err(unheard) = news.send(&News::Failed(in_words(&error)), &[]) {
@@ -93,22 +118,19 @@ fn become_command(
     }
 }
 
-fn prepare(
-    job: &Job,
-    (root, owners): (&Path, Owners),
-    files: &Files<'_>,
-    outputs: &Outputs,
-    news: &Channel,
-) -> Result<(), Error> {
+fn prepare(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel) -> Result<(), Error> {
     // asked of the sandbox's own /proc: inside the step's root a file of the image might answer
     let groups = Groups::of_this_namespace()?;
     let mut made = Made::default();
-    let completed = complete(job, root, files, outputs, &mut made);
+    let completed = complete(job, ready, outputs, &mut made);
     tell_strays(&made, news)?;
     completed?;
+    if !made.owned.is_empty() {
+        news.send(&News::Owned(made.owned), &[])?;
+    }
     news.send(&News::Complete(made.stubs), &[])?;
     let confinement = &job.confinement;
-    match owners {
+    match ready.owners {
         Owners::Mapped | Owners::Root => credentials::assume(&job.process, confinement, groups),
         Owners::Recorded => {
             let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
@@ -126,13 +148,7 @@ fn tell_strays(made: &Made, news: &Channel) -> Result<(), Error> {
 }
 
 /// Makes the namespaces and the root, and enters them.
-fn complete(
-    job: &Job,
-    root: &Path,
-    files: &Files<'_>,
-    outputs: &Outputs,
-    made: &mut Made,
-) -> Result<(), Error> {
+fn complete(job: &Job, ready: Ready<'_>, outputs: &Outputs, made: &mut Made) -> Result<(), Error> {
     let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -157,13 +173,13 @@ fn complete(
         namespace::set_host_name(&confinement.names.hostname)?;
     }
 
-    let mut step_root = StepRoot::over(root, made)?;
+    let mut step_root = StepRoot::over(ready.root, made)?;
     system::mount_all(&mut step_root, confinement)?;
-    names::mount_all(&mut step_root, files)?;
+    names::mount_all(&mut step_root, ready.files)?;
     for device in &confinement.devices {
         step_root.mount_device(device)?;
     }
-    mounts::mount_all(&mut step_root, job, files.directory)?;
+    mounts::mount_all(&mut step_root, job, ready)?;
     let null = system::null(&step_root)?;
     system::mask_more(&step_root, &confinement.security.masks)?;
     // a working directory is no stub: one that was missing belongs to the layer

@@ -1,19 +1,23 @@
 //! A supervisor: one process per connection of the coordinator, which it serves once.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rbuild_userns::process::Ended;
 
-use super::held::First;
+use super::held::{First, Owned};
 use super::names::Files;
 use super::server::{Answer, Ask};
-use super::step::{self, Outputs};
+use super::step::{self, Outputs, Ready};
 use super::stop::{Watched, until_end};
 use super::{Error, STEPS, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
 use crate::runtime::{Exit, Job, Owners, ProcessSpec};
+
+/// The directory of a live directory for the roots that mounts show.
+const SHOWN: &str = "shown";
 
 /// Returns an exit code: other than 0 only if the coordinator could not be answered.
 pub(super) fn run(connection: &Channel, server: &Channel) -> i32 {
@@ -67,10 +71,24 @@ fn run_job(
         .map_err(|found| Error::Refused(format!("{} descriptors came with a job, not 3", found.len())))?;
     let (root, owners) = server.prepare(job)?;
     let outputs = Outputs { stdout, stderr };
-    let ended = step_ends(job, (&root, owners), outputs, connection, server);
+    let ended = server
+        .show_all(job)
+        .and_then(|shown| step_ends(job, (&root, owners), &shown, outputs, connection, server));
     // the server finds only what is its own
+    let hidden = server.hide_all(job);
     let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
-    match ended.and_then(|ended| swept.map(|()| ended)) {
+    let ended = ended.and_then(|ended| hidden.and(swept).map(|()| ended));
+    freeze_or_discard(ended, &tar, owners, server)
+}
+
+/// What comes of a step that has ended.
+fn freeze_or_discard(
+    ended: Result<(Watched, Vec<PathBuf>), Error>,
+    tar: &OwnedFd,
+    owners: Owners,
+    server: &Server<'_>,
+) -> Result<Served, Error> {
+    match ended {
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
             let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
             let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
@@ -100,18 +118,21 @@ fn run_job(
 /// Runs the command to its end. The paths were made in the root for its sake.
 fn step_ends(
     job: &Job,
-    root: (&Path, Owners),
+    (root, owners): (&Path, Owners),
+    shown: &BTreeMap<usize, PathBuf>,
     outputs: Outputs,
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
-    is_kept(&job.process, root.1)?;
+    is_kept(&job.process, owners)?;
     let files = Path::new(STEPS).join(std::process::id().to_string());
     std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
     let confinement = &job.confinement;
     let network = network::enter(&confinement.network)?;
     let etc = Files::write(&files, &confinement.names, &network)?;
-    let (step, made) = step::start(job, root, &etc, outputs, &|listener| server.record(job, &listener))?;
+    let ready = Ready { root, owners, files: &etc, shown };
+    let record = |listener: OwnedFd, owned: &[Owned]| server.record(job, &listener, owned);
+    let (step, made) = step::start(job, ready, outputs, &record)?;
     let watched = until_end(&step, connection)?;
     let left = network.leave(&confinement.network);
     made.remove_strays()?;
@@ -153,14 +174,43 @@ impl Server<'_> {
         }
     }
 
+    /// Mounts the roots that the job's mounts show, each in a directory of its own.
+    fn show_all(&self, job: &Job) -> Result<BTreeMap<usize, PathBuf>, Error> {
+        let mut shown = BTreeMap::new();
+        for (number, mount) in job.confinement.mounts.iter().enumerate() {
+            let Some(layers) = mount.source.layers() else { continue };
+            let live = job.live.join(SHOWN).join(number.to_string());
+            std::fs::create_dir_all(&live).map_err(Error::file("create", &live))?;
+            let room = Room { live, shelf: None };
+            let ask = Ask::Show { stack: layers.stack.clone(), rootfs: job.rootfs, room };
+            match self.ask(&ask, &[])?.0 {
+                Answer::Shown(root) => shown.insert(number, root),
+                other => return Err(unexpected(other)),
+            };
+        }
+        Ok(shown)
+    }
+
+    /// Unmounts them, and removes their directories.
+    fn hide_all(&self, job: &Job) -> Result<(), Error> {
+        if job.confinement.mounts.iter().all(|mount| mount.source.layers().is_none()) {
+            return Ok(());
+        }
+        match self.ask(&Ask::Hide, &[])?.0 {
+            Answer::Hidden => sweep::remove(&job.live.join(SHOWN)),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Has the system calls of a step answered that come in at `listener`.
-    fn record(&self, job: &Job, listener: &OwnedFd) -> Result<(), Error> {
+    fn record(&self, job: &Job, listener: &OwnedFd, owned: &[Owned]) -> Result<(), Error> {
         let (process, security) = (&job.process, &job.confinement.security);
         let first = First {
             uid: process.uid,
             gid: process.gid,
             groups: process.groups.clone().unwrap_or_default(),
             capabilities: security.capabilities.clone(),
+            owned: owned.to_vec(),
         };
         match self.ask(&Ask::Record { first }, &[listener.as_fd()])?.0 {
             Answer::Recording => Ok(()),

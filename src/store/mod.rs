@@ -9,6 +9,7 @@
 //!        rbuild/cache/<2>/<key>      one file per build-cache record
 //!        rbuild/containers/<id>.json working containers
 //!        rbuild/live/<id>/           what running steps write, each with its lease
+//!        rbuild/mounts/<key>/<n>/    what RUN keeps from build to build (--mount=type=cache)
 //!        rbuild/locks/
 //!        tmp/<session>/              files being written, one directory per process, with its lease
 //! ```
@@ -39,12 +40,14 @@
 //! checksum, and a layer whose index is gone or stale is hashed anew.
 //!
 //! # Locks
-//! In this order: **step → blob → container → index of a layer → gc → names**. `step` and `blob` are held
+//! In this order: **step → caches of RUN → blob → container → index of a layer → gc → names**. `step` and `blob` are held
 //! while a step runs or a blob travels, so they come before `gc`: the other way round, every removal would
 //! wait for the longest build. `gc` is held, shared, for the moment of one operation. What keeps the blobs
 //! of a long build from a collection in between is its session: each blob that a process puts, or finds and
 //! relies upon, is noted in `tmp/<session>/pins`, and the pins of living sessions are roots like names.
-//! `index.json` is replaced by rename, so its readers need no lock.
+//! `index.json` is replaced by rename, so its readers need no lock. The locks of caches of RUN come after `step` and are
+//! held while a command has the cache: that is what `sharing=locked` asks for. A build takes those of one RUN in the order
+//! of their ids, and takes no other lock of that kind before it lets them go.
 
 mod blobs;
 mod cache;
@@ -59,6 +62,7 @@ mod layout;
 mod lease;
 mod live;
 mod lock;
+mod mounts;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -74,6 +78,7 @@ pub use images::Image;
 pub use layers::LayerRecord;
 pub use live::Live;
 pub use lock::Lock;
+pub use mounts::{CacheMount, CacheMountId, Hold, KeptCacheMount};
 pub use tmp::TmpFile;
 
 use crate::layer::Layer;

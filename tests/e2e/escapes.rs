@@ -170,6 +170,103 @@ fn cve_2024_1753_sources_that_are_links() {
     attempt("without a link", |_, _| {}, climbs, Want::Refused("no items matching"));
 }
 
+/// Looks from a RUN at what a cache of a hostile name shows.
+fn cache_attempt(row: &str, steps: impl FnOnce(&Outside) -> String, want: Want) {
+    attempt(row, |_, _| {}, |outside| format!("{BUSYBOX}{}", steps(outside)), want);
+}
+
+/// buildah joined the source and the id of a cache to a path of the host.
+#[test]
+fn cve_2024_9675_caches_that_climb() {
+    let look = "cat /c/secret; ls -laR /c; echo pwned > /c/made; echo looked";
+    let rows: [(&str, &str); 7] = [
+        ("an id that climbs", "id=CLIMB,target=/c"),
+        ("an absolute id", "id=ABSOLUTE,target=/c"),
+        ("a source that climbs", "id=c,source=CLIMB,target=/c"),
+        ("an absolute source", "id=c,source=ABSOLUTE,target=/c"),
+        ("both", "id=CLIMB,source=CLIMB,target=/c"),
+        ("a target that climbs", "id=CLIMB,target=/x/../../../../c"),
+        ("a seed's source that climbs", "id=d,from=0,source=CLIMB,target=/c"),
+    ];
+    for (row, mount) in rows {
+        let steps = |outside: &Outside| {
+            let (climb, absolute) = (outside.by_climbing(""), outside.absolute(""));
+            let mount = mount.replace("CLIMB", &climb).replace("ABSOLUTE", &absolute);
+            let earlier =
+                format!("RUN mkdir -p {absolute}\nFROM scratch\n{}", &BUSYBOX["FROM scratch\n".len()..]);
+            format!("{earlier}RUN --mount=type=cache,{mount} {look}\n")
+        };
+        cache_attempt(row, steps, Want::Built("looked"));
+    }
+    // an earlier step left a link in the cache, to be the source of a later one
+    for by in ["absolute", "climbing"] {
+        for source in ["link", "link/", "real/../link", "link/deeper"] {
+            let steps = |outside: &Outside| {
+                let to = if by == "absolute" { outside.absolute("") } else { outside.by_climbing("") };
+                format!(
+                    "RUN --mount=type=cache,id=c,target=/c mkdir -p /c/real; ln -sfn {to} /c/link\n\
+                     RUN --mount=type=cache,id=c,source={source},target=/c {look}\n"
+                )
+            };
+            cache_attempt(&format!("{by}: {source}"), steps, Want::Built("looked"));
+        }
+    }
+}
+
+/// BuildKit looked the source of a cache up a second time, after another build had swapped it for a link.
+#[test]
+fn cve_2024_23651_a_source_that_is_swapped() {
+    let world = World::new();
+    world.busybox();
+    let outside = Outside::of(&world);
+    let base = format!("{BUSYBOX}RUN true\n");
+    world.build(&base, &["-t", "base"]).good();
+    let build = |name: &str, steps: &str| {
+        let context = world.path(name);
+        fs::create_dir_all(&context).unwrap();
+        fs::write(context.join("Dockerfile"), format!("FROM base\n{steps}")).unwrap();
+        world.run(&["bud", "--no-cache", context.to_str().unwrap()])
+    };
+    let swap = format!(
+        "RUN --mount=type=cache,id=c,target=/c while ! test -e /c/stop; do rm -rf /c/sub; mkdir /c/sub; rm -rf /c/sub; \
+         ln -s {} /c/sub; done; rm /c/stop\n",
+        outside.by_climbing("")
+    );
+    let look =
+        "RUN --mount=type=cache,id=c,source=sub,target=/c cat /c/secret; echo pwned > /c/made; echo looked\n";
+    std::thread::scope(|scope| {
+        let swapping = scope.spawn(|| build("swapping", &swap));
+        for _ in 0..8 {
+            // it may be refused while the place changes; it never leads outside
+            let said = build("looking", look);
+            let all = format!("{}{}", said.stdout, said.stderr);
+            assert!(!all.contains(SECRET), "{all}");
+            assert!(said.code == 0 || said.code == 125, "exit {}\n{all}", said.code);
+            outside.is_untouched("swapped");
+        }
+        build("stopping", "RUN --mount=type=cache,id=c,target=/c touch /c/stop\n").good();
+        swapping.join().unwrap().good();
+    });
+}
+
+/// BuildKit removed the stubs of mounts by a path that the step had led outside.
+#[test]
+fn cve_2024_23652_stubs_that_are_led_outside() {
+    for kind in ["type=cache,id=c", "type=tmpfs", "type=secret,id=s", "source=f"] {
+        let prepare = |world: &World, _: &Outside| {
+            world.file("f", "");
+        };
+        // the parent of the stub becomes a link to a directory that has something of the stub's name
+        let steps = |outside: &Outside| {
+            format!(
+                "{BUSYBOX}RUN --mount={kind},target=/way/secret mv /way /moved; ln -s {} /way; echo looked\n",
+                outside.absolute("")
+            )
+        };
+        attempt(kind, prepare, steps, Want::Built("looked"));
+    }
+}
+
 /// Docker's copy and its archives wrote through a link of the image.
 #[test]
 fn cve_2018_15664_targets_that_are_links() {

@@ -5,6 +5,7 @@ mod mounts;
 mod names;
 mod network;
 mod owners;
+mod run;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;

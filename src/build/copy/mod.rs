@@ -6,6 +6,7 @@
 //! landing  where they go, and what is in the way
 //! digest   what the cache key says of them
 //! work     the layer, written from them
+//! snapshot the same for what a RUN is shown of the context or a stage
 //! ```
 //!
 //! `--link` is a layer that knows nothing of the one below: it is laid out over an empty root, and its key has no
@@ -14,9 +15,13 @@
 mod archive;
 mod digest;
 mod landing;
+mod snapshot;
 pub(super) mod tree;
 mod words;
 mod work;
+
+pub(super) use snapshot::Snapshot;
+pub(super) use words::{absolute, blame};
 
 use super::StepError;
 use super::executor::Executor;
@@ -33,7 +38,7 @@ use crate::store::{CacheKey, LayerRecord};
 
 use landing::{Destination, Landing, Rules, Source};
 use tree::Tree;
-use words::{absolute, blame, history};
+use words::history;
 use work::{Archive, Work};
 
 /// A COPY or ADD: as it is written, for messages, and after expansion.

@@ -214,7 +214,7 @@ impl Tree<'_> {
     }
 
     /// Whether nothing of `item` can be seen under the name `path`.
-    fn hides(&self, path: &[u8], item: &Item) -> bool {
+    pub(super) fn hides(&self, path: &[u8], item: &Item) -> bool {
         let hidden =
             |path: &[u8]| self.ignores(path) && (item.kind != EntryKind::Directory || self.hides_all(path));
         hidden(&item.path) || hidden(path)
@@ -290,7 +290,7 @@ fn matches(component: &str, path: &[u8], word: &str) -> Result<bool, StepError> 
 }
 
 /// The word without `.`, `..` and doubled or outer slashes; `..` at the root stays there.
-fn clean(word: &str) -> String {
+pub(super) fn clean(word: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in word.split('/') {
         match part {

@@ -33,7 +33,7 @@ impl Executor<'_> {
 }
 
 /// Says that `word`, as it is written, is to blame.
-pub(super) fn blame(word: &str) -> impl FnOnce(StepError) -> StepError {
+pub(in crate::build) fn blame(word: &str) -> impl FnOnce(StepError) -> StepError {
     move |source| match source {
         StepError::Word { .. } => source,
         source => StepError::Word { word: word.to_owned(), source: Box::new(source) },
@@ -41,7 +41,7 @@ pub(super) fn blame(word: &str) -> impl FnOnce(StepError) -> StepError {
 }
 
 /// `path` as seen from `directory`, clean but for a trailing slash, which is kept.
-pub(super) fn absolute(directory: &str, path: &str) -> String {
+pub(in crate::build) fn absolute(directory: &str, path: &str) -> String {
     let joined = if path.starts_with('/') { path.to_owned() } else { format!("/{directory}/{path}") };
     let mut parts: Vec<&str> = Vec::new();
     for part in joined.split('/') {

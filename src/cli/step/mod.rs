@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rbuild_userns::idmap::IdMap;
 
 use super::failure::Failure;
-use crate::runtime::{Confinement, Groups};
+use crate::runtime::{Confinement, Groups, Security};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -39,6 +39,11 @@ pub(super) struct Args {
     users: users::Args,
     #[command(flatten)]
     limits: limits::Args,
+}
+
+/// What `RUN --security=insecure` gives.
+pub(super) fn insecure() -> Result<Security, Failure> {
+    security::insecure()
 }
 
 impl Args {

@@ -119,7 +119,7 @@ impl VolumeOptions {
                 ("workdir", dir) if !dir.is_empty() => options.work = Some(dir.to_owned()),
                 // a step has no label of its own that files would have to match
                 ("z" | "Z", "") => {}
-                (word, "") => match (propagation(word), right(word)) {
+                (word, "") => match (propagation(word), Right::named(word)) {
                     (Some(propagation), _) => options.propagation = propagation,
                     (None, Some(right)) => options.rights.push(right),
                     (None, None) => return Err(format!("unknown volume option {word:?}")),
@@ -140,24 +140,19 @@ fn propagation(word: &str) -> Option<Propagation> {
     }
 }
 
-fn right(word: &str) -> Option<Right> {
-    match word {
-        "exec" => Some(Right::Exec),
-        "noexec" => Some(Right::NoExec),
-        "suid" => Some(Right::Suid),
-        "nosuid" => Some(Right::NoSuid),
-        "dev" => Some(Right::Dev),
-        "nodev" => Some(Right::NoDev),
-        _ => None,
-    }
-}
-
 /// `--mount`.
 fn mount(text: &str) -> Result<Mount, String> {
     match MountSpec::parse(text).map_err(|error| error.to_string())? {
         MountSpec::Bind(spec) => mount_bind(spec),
         MountSpec::Tmpfs(spec) => mount_tmpfs(spec),
+        MountSpec::Cache(_) => Err(of_a_dockerfile("cache")),
+        MountSpec::Secret(_) => Err(of_a_dockerfile("secret")),
+        MountSpec::Ssh(_) => Err(of_a_dockerfile("ssh")),
     }
+}
+
+fn of_a_dockerfile(kind: &str) -> String {
+    format!("a mount of type {kind} belongs to the RUN of a Dockerfile: RUN --mount=type={kind},…")
 }
 
 fn mount_bind(spec: BindSpec) -> Result<Mount, String> {
@@ -194,7 +189,7 @@ fn access(writable: bool) -> Access {
 }
 
 fn rights(flags: &[String]) -> Vec<Right> {
-    flags.iter().filter_map(|flag| right(flag)).collect()
+    flags.iter().filter_map(|flag| Right::named(flag)).collect()
 }
 
 fn bind(path: PathBuf, reach: Reach, owner: Owner, propagation: Propagation) -> Result<Bind, String> {
@@ -320,7 +315,10 @@ mod tests {
                 Err("from= belongs to the RUN of a Dockerfile: --mount shows what is on the host"),
             ),
             ("type=bind,source=/tmp,target=/x,bind-propagation=up", Err("unknown propagation \"up\"")),
-            ("type=cache,target=/x", Err("a mount of type cache is not supported yet")),
+            (
+                "type=cache,target=/x",
+                Err("a mount of type cache belongs to the RUN of a Dockerfile: RUN --mount=type=cache,…"),
+            ),
         ] {
             assert_eq!(mount(text), want.map_err(str::to_owned), "{text}");
         }

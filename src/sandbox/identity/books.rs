@@ -9,11 +9,13 @@ use rbuild_userns::seccomp::notify::call::Call;
 use super::clerk::locked;
 use super::execute::Executing;
 use super::people::{Identity, People};
+use super::recorded::Recorded;
 use crate::rootfs::{Inode, Owner, Ownership};
 
 /// No lock of these is held while the kernel is asked about files.
 pub(super) struct Books {
-    pub owners: Arc<dyn Ownership>,
+    /// The step's own root, and those that its mounts show.
+    roots: Vec<Arc<dyn Ownership>>,
     pub people: Arc<People>,
     /// Processes may differ in their roots and mounts.
     pub roots_differ: Arc<AtomicBool>,
@@ -28,17 +30,22 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub fn new(owners: Arc<dyn Ownership>, people: Arc<People>, first: Identity) -> Self {
+    pub fn new(recorded: Recorded, people: Arc<People>, first: Identity) -> Self {
         Self {
-            owners,
+            roots: recorded.roots,
             people,
             roots_differ: Arc::default(),
             first: Mutex::new(Some(first)),
             has_begun: AtomicBool::default(),
-            elsewhere: Mutex::default(),
+            elsewhere: Mutex::new(recorded.elsewhere),
             executing: Mutex::default(),
             is_executing: AtomicBool::default(),
         }
+    }
+
+    /// The root whose inodes have this `st_dev`, if it is one that records their owners.
+    pub fn root(&self, device: u64) -> Option<&dyn Ownership> {
+        self.roots.iter().find(|root| root.device() == device).map(|root| &**root)
     }
 
     pub fn has_begun(&self) -> bool {

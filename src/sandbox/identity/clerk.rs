@@ -18,9 +18,9 @@ use super::Errno;
 use super::books::Books;
 use super::caller::Caller;
 use super::people::{Identity, People};
+use super::recorded::Recorded;
 use super::view::View;
 use super::watch::{Seen, Watch};
-use crate::rootfs::Ownership;
 use crate::sandbox::Error;
 
 /// How long a call may take until it is looked whether others wait.
@@ -39,14 +39,14 @@ impl Clerk {
     /// Starts to answer what comes in at `listener`. `first`: whom the command begins as.
     pub fn start(
         listener: OwnedFd,
-        owners: Arc<dyn Ownership>,
+        recorded: Recorded,
         people: Arc<People>,
         first: Identity,
     ) -> Result<Self, Error> {
         let stop =
             eventfd(0, EventfdFlags::CLOEXEC).map_err(Error::file("make an eventfd for", "the clerk"))?;
         let stopped = stop.try_clone().map_err(Error::file("copy an eventfd for", "the clerk"))?;
-        let books = Books::new(owners, people, first);
+        let books = Books::new(recorded, people, first);
         let keeper = Builder::new().name("clerk's keeper".to_owned()).spawn(move || {
             // dropped by this thread, in whose table of descriptors they are
             let office = Office {

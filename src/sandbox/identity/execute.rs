@@ -89,9 +89,9 @@ impl Desk<'_> {
         let mode = status.mode();
         let sets_group = mode & SET_GROUP != 0 && mode & GROUP_EXECUTES != 0;
         let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let is_roots = status.device() == self.books.owners.device();
-        let gives = is_roots
-            && self.inode(&place, &status).is_some_and(|inode| self.books.owners.has_capabilities(&inode));
+        let gives = self.books.root(status.device()).is_some_and(|root| {
+            self.inode(&place, &status).is_some_and(|inode| root.has_capabilities(&inode))
+        });
         if !is_file || (mode & SET_USER == 0 && !sets_group && !gives) {
             return None;
         }

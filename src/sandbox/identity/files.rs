@@ -61,8 +61,8 @@ impl Desk<'_> {
         let as_owned_by = |owner| Record { owner, changed: None };
         let (uid, gid) = status.owner();
         let as_shown = as_owned_by(Owner { uid, gid });
-        if status.device() == self.books.owners.device() {
-            return Some(self.books.owners.record(&self.inode(place, status)?).unwrap_or(as_shown));
+        if let Some(root) = self.books.root(status.device()) {
+            return Some(root.record(&self.inode(place, status)?).unwrap_or(as_shown));
         }
         if self.books.elsewhere().is_empty() {
             return Some(as_shown);
@@ -73,8 +73,7 @@ impl Desk<'_> {
 
     /// Asks for the time of birth where it matters: FUSE would send a message for it.
     pub(super) fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
-        let is_roots = status.device() == self.books.owners.device();
-        let is_named_by_number = is_roots && !self.books.owners.goes_by_birth();
+        let is_named_by_number = self.books.root(status.device()).is_some_and(|root| !root.goes_by_birth());
         let born = if is_named_by_number { (0, 0) } else { self.view.status(place, Wanted::BORN)?.born() };
         Some(Inode { device: status.device(), number: status.number(), born })
     }
@@ -101,19 +100,18 @@ impl Desk<'_> {
         if !changes_nothing && !self.books.people.of(caller.thread).may_give(before, after) {
             return Err(Errno::PERM);
         }
-        let is_roots = inode.device == self.books.owners.device();
+        let root = self.books.root(inode.device);
         caller.still_waits()?;
         if FileType::from_raw_mode(status.mode()) != FileType::Directory
-            && (status.mode() & PRIVILEGED != 0 || (is_roots && self.books.owners.has_capabilities(&inode)))
+            && (status.mode() & PRIVILEGED != 0 || root.is_some_and(|root| root.has_capabilities(&inode)))
         {
             // the kernel takes setuid bits and capabilities away, as it would for any new owner
             let (root, roots) = (Some(Uid::ROOT), Some(Gid::ROOT));
             rustix::fs::chownat(self.view.from(), &place.path, root, roots, place.at_flags())?;
         }
-        if is_roots {
-            self.books.owners.set_owner(&inode, after)?;
-        } else {
-            self.books.elsewhere().insert(inode, after);
+        match root {
+            Some(root) => root.set_owner(&inode, after)?,
+            None => drop(self.books.elsewhere().insert(inode, after)),
         }
         Ok(Answer::Value(0))
     }
@@ -137,9 +135,7 @@ impl Desk<'_> {
             Place { path: std::ffi::CString::new(directory).map_err(|_| Errno::INVAL)?, flags: 0 };
         let Some(above) = self.view.status(&directory, Wanted::BASIC) else { return Ok(Answer::Go) };
         // a node of a tmpfs or volume would be the host's: the kernel refuses it
-        if above.device() != self.books.owners.device() {
-            return Ok(Answer::Go);
-        }
+        let Some(root) = self.books.root(above.device()) else { return Ok(Answer::Go) };
         let identity = self.books.people.of(caller.thread);
         if identity.user.effective != 0 {
             return Err(Errno::PERM);
@@ -148,7 +144,7 @@ impl Desk<'_> {
         let umask = self.umask(caller.thread).ok_or(Errno::SRCH)?;
         let owner = Owner { uid: identity.user.file_system, gid: identity.group.file_system };
         caller.still_waits()?;
-        self.books.owners.make_device(&parent, name, (mode, umask), device, owner)?;
+        root.make_device(&parent, name, (mode, umask), device, owner)?;
         self.show(&place)?;
         Ok(Answer::Value(0))
     }

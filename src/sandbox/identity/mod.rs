@@ -12,8 +12,9 @@
 //! - **Processes.** An identity is a row; a process carries the row's number as a mark that its children inherit
 //!   ([`rbuild_userns::caller`]). So no fork has to be seen, no parent to be found, and an orphan stays who it was. The
 //!   threads of a process share one identity, as POSIX has it; a raw `setfsuid` of one thread is everybody's.
-//! - **Files** belong to whom the root's table says ([`crate::rootfs::Ownership`]). For a file of another mount (a tmpfs, a
-//!   volume) the clerk keeps a table of its own, which is forgotten with the step.
+//! - **Files** belong to whom the table of their root says ([`crate::rootfs::Ownership`]): the step's, or one that a mount
+//!   shows. For a file of another mount (a tmpfs, a volume) the clerk keeps a table of its own, which is forgotten with the
+//!   step.
 //! - **Programs.** At `execve` setuid and setgid bits take effect by the recorded owner, unless `no_new_privs` is set or
 //!   the mount is `nosuid`.
 //! - **Rights.** Who may change which id or owner is judged by the kernel's rules, on recorded ids and capabilities. Who
@@ -39,12 +40,14 @@ mod peers;
 mod people;
 mod privileges;
 mod processes;
+mod recorded;
 mod view;
 mod watch;
 
 pub(super) use capabilities::Sets;
 pub(super) use clerk::Clerk;
 pub(super) use people::{Identity, People};
+pub(super) use recorded::Recorded;
 
 type Errno = rustix::io::Errno;
 

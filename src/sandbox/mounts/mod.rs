@@ -5,9 +5,12 @@
 //! that was asked for.
 
 mod bind;
+mod cache;
 mod copy;
+mod layers;
 mod overlay;
 mod owner;
+mod secret;
 mod tmpfs;
 
 use std::os::fd::AsFd;
@@ -18,17 +21,18 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::root::{self, StepRoot};
+use super::step::Ready;
 use super::target::Stub;
 use crate::runtime::{Access, Job, Mount, Right, Source};
 
 /// The directory of a live directory where overlays of volumes keep what is written.
 pub(super) const WRITTEN: &str = "volumes";
 
-/// Mounts all of a job's. `files` is the sandbox's own directory for this step.
-pub(super) fn mount_all(root: &mut StepRoot<'_>, job: &Job, files: &Path) -> Result<(), Error> {
-    for (number, mount) in in_order(&job.confinement.mounts).into_iter().enumerate() {
+/// Mounts all of a job's.
+pub(super) fn mount_all(root: &mut StepRoot<'_>, job: &Job, ready: Ready<'_>) -> Result<(), Error> {
+    for (number, mount) in in_order(&job.confinement.mounts) {
         let what = name(&mount.source);
-        let tree = tree(root, mount, job, files, number).map_err(Error::mounting(&what, &mount.target))?;
+        let tree = tree(root, mount, job, ready, number).map_err(Error::mounting(&what, &mount.target))?;
         let stub = if root::is_dir(&tree, &what)? { Stub::Directory } else { Stub::File };
         root.mount(&what, &tree, &mount.target, stub)?;
     }
@@ -40,10 +44,19 @@ pub(super) fn host_source(path: &Path) -> Result<Tree, Error> {
     Ok(Tree::copy_of_open(bind::open(path)?.as_fd(), Depth::All)?)
 }
 
-fn tree(root: &StepRoot<'_>, mount: &Mount, job: &Job, files: &Path, number: usize) -> Result<Tree, Error> {
+fn tree(
+    root: &mut StepRoot<'_>,
+    mount: &Mount,
+    job: &Job,
+    ready: Ready<'_>,
+    number: usize,
+) -> Result<Tree, Error> {
     let (tree, depth) = match &mount.source {
         Source::Bind(bind) => (bind::tree(bind, &job.process)?, bind::depth(bind)),
-        Source::Overlay(overlay) => (overlay::tree(overlay, job, files, number)?, Depth::One),
+        Source::Overlay(overlay) => (overlay::tree(overlay, job, ready.files.directory, number)?, Depth::One),
+        Source::Secret(secret) => (secret::tree(secret, root, ready, number)?, Depth::One),
+        Source::Cache(cache) => (cache::tree(cache, root, job, ready, number)?, Depth::One),
+        Source::Layers(layers) => (layers::tree(layers, ready.shown(number)?)?, Depth::One),
         Source::Tmpfs(tmpfs) => (tmpfs::tree(tmpfs, root, &mount.target)?, Depth::One),
     };
     set_rights(&tree, &mount.rights, depth)?;
@@ -53,10 +66,10 @@ fn tree(root: &StepRoot<'_>, mount: &Mount, job: &Job, files: &Path, number: usi
     Ok(tree)
 }
 
-/// Those nearer to the root first; those on one level as they were given.
-fn in_order(mounts: &[Mount]) -> Vec<&Mount> {
-    let mut ordered: Vec<&Mount> = mounts.iter().collect();
-    ordered.sort_by_key(|mount| Path::new(&mount.target).components().count());
+/// Those nearer to the root first; those on one level as they were given. Each with its number.
+fn in_order(mounts: &[Mount]) -> Vec<(usize, &Mount)> {
+    let mut ordered: Vec<(usize, &Mount)> = mounts.iter().enumerate().collect();
+    ordered.sort_by_key(|(_, mount)| Path::new(&mount.target).components().count());
     ordered
 }
 
@@ -65,6 +78,9 @@ fn name(source: &Source) -> String {
         Source::Bind(bind) => bind.path.display().to_string(),
         Source::Overlay(overlay) => format!("an overlay of {}", overlay.lower.display()),
         Source::Tmpfs(_) => "tmpfs".to_owned(),
+        Source::Secret(_) => "a secret".to_owned(),
+        Source::Cache(_) => "a cache".to_owned(),
+        Source::Layers(layers) => format!("/{} of layers", layers.path.display()),
     }
 }
 
@@ -102,7 +118,7 @@ mod tests {
         ];
         for (given, want) in rows {
             let mounts: Vec<Mount> = given.iter().map(mount).collect();
-            let targets: Vec<&str> = in_order(&mounts).iter().map(|mount| &*mount.target).collect();
+            let targets: Vec<&str> = in_order(&mounts).iter().map(|(_, mount)| &*mount.target).collect();
             assert_eq!(targets, want, "{given:?}");
         }
     }

@@ -1,10 +1,10 @@
-//! Giving a tree of the host to a user (option `U` of a volume).
+//! Giving files to a user: a tree of the host (option `U` of a volume), or one file that was made for the step.
 //!
 //! The tree may change while it is walked, and hold symlinks to anywhere: every entry is opened without following it, and
 //! what was opened is what is given away.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::super::Error;
+use super::super::held::Owned;
+use super::super::root::StepRoot;
+use crate::runtime::{Attributes, Owners};
 
 /// The most directories within each other.
 const MAX_DEPTH: usize = 512;
@@ -27,6 +30,41 @@ pub(super) fn give(tree: BorrowedFd<'_>, name: &Path, uid: u32, gid: u32) -> Res
         gid,
         source: errno.into(),
     })
+}
+
+/// Gives a file that was made for the step to a user, in what the step is told where the kernel cannot say so.
+pub(super) fn give_made(
+    file: BorrowedFd<'_>,
+    name: &Path,
+    attributes: Attributes,
+    (root, owners): (&mut StepRoot<'_>, Owners),
+) -> Result<(), Error> {
+    let Attributes { mode, uid, gid } = attributes;
+    match owners {
+        Owners::Mapped => {
+            let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            rustix::fs::chownat(file, "", owner.0, owner.1, AtFlags::EMPTY_PATH)
+                .map_err(|errno| Error::Owner { path: name.into(), uid, gid, source: errno.into() })?;
+        }
+        // where every file is root's nobody else runs
+        Owners::Recorded | Owners::Root => remember(file, name, (uid, gid), (root, owners))?,
+    }
+    // last: chown takes setuid bits away
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode)).map_err(Error::file("chmod", name))
+}
+
+/// Tells the step whose a file is that was given to a user before, where the kernel cannot say so.
+pub(super) fn remember(
+    file: BorrowedFd<'_>,
+    name: &Path,
+    owner: (u32, u32),
+    (root, owners): (&mut StepRoot<'_>, Owners),
+) -> Result<(), Error> {
+    if owners == Owners::Recorded && owner != (0, 0) {
+        root.record(Owned::of(file, name, owner)?);
+    }
+    Ok(())
 }
 
 struct Giver {

@@ -192,7 +192,7 @@ fn bad_mounts_are_refused_in_words() {
         (["--volume".to_owned(), format!("{file}:/tree")], &*format!("mount {file} at \"/tree\"")),
         (volume(":/tree/g"), &*format!("mount {dir} at \"/tree/g\"")),
         (volume(":/tree/g/below"), "resolve \"/tree/g/below\" in the root"),
-        (mount("type=cache,target=/v"), "a mount of type cache is not supported yet"),
+        (mount("type=cache,target=/v"), "a mount of type cache belongs to the RUN of a Dockerfile"),
         (mount("type=bind,target=/v"), "a bind mount needs a source"),
         (mount("type=tmpfs,target=/v,size=lots"), "size=lots: expected a number of bytes"),
     ];

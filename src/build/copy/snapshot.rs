@@ -1,0 +1,68 @@
+//! What a RUN is shown of a tree: one directory or file, read by the rules of COPY.
+//!
+//! Of the context that is a layer of its own, not the host's directory: so the ignore file holds, files are root's, a link
+//! leads nowhere but into the context, and whoever changes the context meanwhile changes nothing of it.
+
+use std::fs::File;
+
+use super::super::StepError;
+use super::landing::{Destination, Landing, Rules, Source};
+use super::tree::{Found, Tree, clean};
+use super::work::Work;
+use super::{digest, now};
+use crate::dockerfile::IgnoreFile;
+use crate::layer::{EntryKind, Written};
+use crate::rootfs::Stack;
+
+/// A directory or file of a tree.
+pub(in crate::build) struct Snapshot<'a> {
+    work: Work<'a>,
+    /// Where it is in its tree, without symlinks.
+    path: Vec<u8>,
+}
+
+impl<'a> Snapshot<'a> {
+    /// Where the layer of a snapshot has it.
+    pub(in crate::build) const PATH: &'static str = "snapshot";
+
+    /// What `source` leads to. Errors with [`StepError::NoSource`] if that is nothing, or hidden.
+    pub(in crate::build) fn of(tree: Tree<'a>, source: &str) -> Result<Self, StepError> {
+        let wanted = clean(source);
+        let missing = |ignored| {
+            let (pattern, tree) = (source.to_owned(), tree.name().to_owned());
+            StepError::NoSource { pattern, tree, ignored, close: String::new() }
+        };
+        let item = tree.resolve(wanted.as_bytes())?.ok_or_else(|| missing(false))?;
+        if tree.hides(wanted.as_bytes(), &item) {
+            return Err(missing(true));
+        }
+        let (path, is_directory) = (item.path.clone(), item.kind == EntryKind::Directory);
+        let dest = Destination { path: Self::PATH.into(), is_directory };
+        let rules = Rules { owner: None, chmod: None, exclude: IgnoreFile::default(), now: now() };
+        let (nothing, trees) = (Stack::new(Vec::new()), vec![tree]);
+        let mut landing = Landing::new(&nothing, &trees, &rules);
+        landing.copy(Source(0), Found { name: Self::PATH.into(), item }, &dest)?;
+        let placed = landing.placed;
+        Ok(Self { work: Work { trees, placed, archives: Vec::new(), owner: None }, path })
+    }
+
+    /// Where it is in its tree, without symlinks.
+    pub(in crate::build) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// A digest over what tells that nothing of it was touched, and `origin`; `None` where a file is too young to tell.
+    pub(in crate::build) fn quick(&self, origin: &str) -> Option<[u8; 32]> {
+        digest::quick(&self.work, origin)
+    }
+
+    /// A digest over path, type, mode, owner, extended attributes and bytes.
+    pub(in crate::build) fn content(&self) -> Result<[u8; 32], StepError> {
+        digest::content(&self.work)
+    }
+
+    /// Writes it as a layer.
+    pub(in crate::build) fn write(&self, tar: File) -> Result<Written, StepError> {
+        self.work.write(&Stack::new(Vec::new()), tar)
+    }
+}

@@ -1,0 +1,136 @@
+//! `type=bind`: a directory or file of the context, a stage or an image.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::StepError;
+use super::super::copy::Snapshot;
+use super::super::copy::tree::Tree;
+use super::super::executor::{Executor, lock};
+use super::super::plan;
+use super::super::stage::Stage;
+use crate::dockerfile::BindSpec;
+use crate::runtime::{LayerFiles, Layers, Source};
+use crate::store::TmpFile;
+
+/// A bind mount whose source is known.
+pub(super) struct Bind<'c> {
+    pub spec: BindSpec,
+    snapshot: Snapshot<'c>,
+    /// Whose layers have it; `None`: those of the context are still to be written.
+    from: Option<Arc<Stage>>,
+}
+
+/// Layers of the context that this build has written, by the digest of what they hold. They are gone with the build.
+pub(in crate::build) type Written = HashMap<[u8; 32], Layer>;
+
+/// A layer in `tmp/`.
+pub(in crate::build) struct Layer {
+    files: LayerFiles,
+    _tar: TmpFile,
+    _index: TmpFile,
+}
+
+impl Bind<'_> {
+    pub(super) fn is_writable(&self) -> bool {
+        self.spec.writable.unwrap_or(false)
+    }
+
+    /// What the key says of it besides its digest, which tells what is shown and not whose it is.
+    pub(super) fn setting(&self) -> String {
+        format!("{:?}", BindSpec { from: None, source: None, target: String::new(), ..self.spec.clone() })
+    }
+
+    pub(super) fn quick(&self) -> Option<[u8; 32]> {
+        let origin = self.from.as_ref().map(|stage| stage.chain());
+        self.snapshot.quick(&format!("{origin:?} {}", String::from_utf8_lossy(self.snapshot.path())))
+    }
+
+    pub(super) fn content(&self) -> Result<[u8; 32], StepError> {
+        self.snapshot.content()
+    }
+}
+
+impl Executor<'_> {
+    pub(super) fn plan_bind<'c>(
+        &'c self,
+        stage: &Stage,
+        spec: &BindSpec,
+        target: &str,
+    ) -> Result<Bind<'c>, StepError> {
+        if let Some(word) = host_only(spec) {
+            return Err(StepError::Invalid(format!(
+                "{word} belongs to a mount of the host (--mount, --volume): a bind of RUN shows layers"
+            )));
+        }
+        let from = spec.from.as_deref().map(|name| self.mount_source(stage, name, target)).transpose()?;
+        let tree = match (&from, &spec.from) {
+            (Some(stage), Some(name)) => Tree::Stack(stage.stack(self.store)?, format!("{name:?}")),
+            _ => Tree::Context(&self.context),
+        };
+        let snapshot = Snapshot::of(tree, spec.source.as_deref().unwrap_or("/"))?;
+        Ok(Bind { spec: spec.clone(), snapshot, from })
+    }
+
+    /// The stage or image that a mount of `stage` names.
+    pub(super) fn mount_source(
+        &self,
+        stage: &Stage,
+        name: &str,
+        target: &str,
+    ) -> Result<Arc<Stage>, StepError> {
+        if name == "scratch" {
+            return Ok(Arc::new(Stage::scratch(stage.index, &self.options.platform)));
+        }
+        let known = |before| plan::find(&self.dockerfile, name, before).is_some();
+        if !known(stage.index) && known(self.dockerfile.stages.len()) {
+            return Err(StepError::Invalid(format!(
+                "cannot mount from stage {name:?} to {target:?}, stage needs to be defined before current command"
+            )));
+        }
+        self.source(stage, name)
+    }
+
+    /// What the sandbox is to show.
+    pub(super) fn ready_bind(&self, bind: &Bind<'_>) -> Result<Source, StepError> {
+        if let Some(stage) = &bind.from {
+            let path = PathBuf::from(OsString::from_vec(bind.snapshot.path().to_vec()));
+            return Ok(Source::Layers(Layers { stack: self.layer_files(stage)?, path }));
+        }
+        let content = bind.content()?;
+        // who needs the same meanwhile waits for it
+        let mut written = lock(&self.written);
+        let layer = match written.entry(content) {
+            Entry::Occupied(layer) => layer.into_mut(),
+            Entry::Vacant(place) => place.insert(self.write_snapshot(&bind.snapshot)?),
+        };
+        let stack = vec![layer.files.clone()];
+        Ok(Source::Layers(Layers { stack, path: Snapshot::PATH.into() }))
+    }
+
+    fn write_snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Layer, StepError> {
+        let (tar, index) = (self.store.tmp_file()?, self.store.tmp_file()?);
+        let unwritable =
+            |file: &TmpFile, source| StepError::Read { path: file.path().display().to_string(), source };
+        let written = snapshot.write(tar.file().try_clone().map_err(|source| unwritable(&tar, source))?)?;
+        index.file().write_all(&written.index).map_err(|source| unwritable(&index, source))?;
+        let (diff_id, tar_path, index_path) =
+            (written.diff_id, tar.path().to_owned(), index.path().to_owned());
+        let files = LayerFiles { diff_id, tar: tar_path, index: index_path };
+        Ok(Layer { files, _tar: tar, _index: index })
+    }
+}
+
+/// The first field that only a mount of the host has.
+fn host_only(spec: &BindSpec) -> Option<&'static str> {
+    let words = [
+        ("bind-propagation", spec.propagation.as_deref().is_some_and(|word| word.contains("shared"))),
+        ("chown", spec.chown),
+    ];
+    words.into_iter().find_map(|(word, given)| given.then_some(word))
+}

@@ -1,0 +1,166 @@
+//! RUN --mount: what a command sees besides the image, and what of it decides the result.
+//!
+//! ```text
+//! plan      words → what to show and where; nothing has been done yet
+//! settings  what of it belongs to the key: the words, and of a bind the digest of what it shows
+//! ready     at a miss: layers written, directories and locks taken, for as long as the command runs
+//! ```
+//!
+//! A bind shows layers: those of a stage or an image, or one that is written from the context as COPY would write it. So
+//! it obeys the ignore file, belongs to root, can be written to without a trace, and no path of the host is mounted.
+
+mod bind;
+mod cache;
+mod secret;
+
+use super::StepError;
+use super::copy::{absolute, blame};
+use super::executor::Executor;
+use super::key::Inputs;
+use super::stage::Stage;
+use crate::dockerfile::{MountSpec, MountSpecError, Run, TmpfsSpec};
+use crate::runtime::{self, Access, Content, Mount, Right, Source};
+use crate::store::CacheMount;
+
+use bind::Bind;
+
+pub(super) use bind::Written;
+
+/// The mounts of one RUN.
+pub(super) struct Plan<'c> {
+    mounts: Vec<Planned<'c>>,
+}
+
+/// One of them.
+struct Planned<'c> {
+    /// Absolute; empty where it has none, or several.
+    target: String,
+    what: What<'c>,
+}
+
+enum What<'c> {
+    Bind(Bind<'c>),
+    Tmpfs(TmpfsSpec),
+    Cache(cache::Cache),
+    Secret(secret::Secret),
+}
+
+/// What a RUN needs while it runs.
+#[derive(Default)]
+pub(super) struct Ready {
+    pub mounts: Vec<Mount>,
+    /// `NAME=value`
+    pub env: Vec<String>,
+    /// Held until the command has ended.
+    caches: Vec<CacheMount>,
+}
+
+impl Executor<'_> {
+    /// Reads the mounts of a RUN. Errors with the place of the one that is wrong.
+    pub(super) fn plan_mounts<'c>(&'c self, stage: &Stage, run: &Run) -> Result<Plan<'c>, StepError> {
+        let mut mounts = Vec::new();
+        for word in &run.mounts {
+            let written = format!("--mount={}", word.value);
+            mounts.push(self.plan_mount(stage, &word.value).map_err(blame(&written))?);
+        }
+        Ok(Plan { mounts })
+    }
+
+    fn plan_mount<'c>(&'c self, stage: &Stage, word: &str) -> Result<Planned<'c>, StepError> {
+        let escape = self.dockerfile.escape;
+        let spec =
+            MountSpec::parse_with(word, |value| stage.scope.expand(value, escape, &stage.image.config))?;
+        let target = |target: &str| in_root(&stage.image.config.working_dir, target);
+        Ok(match spec {
+            MountSpec::Bind(spec) => {
+                let target = target(&spec.target)?;
+                Planned { what: What::Bind(self.plan_bind(stage, &spec, &target)?), target }
+            }
+            MountSpec::Tmpfs(spec) => Planned { target: target(&spec.target)?, what: What::Tmpfs(spec) },
+            MountSpec::Cache(spec) => {
+                let target = target(&spec.target)?;
+                Planned { what: What::Cache(self.plan_cache(stage, spec, &target)?), target }
+            }
+            MountSpec::Secret(spec) => {
+                Planned { what: What::Secret(self.plan_secret(spec, target)?), target: String::new() }
+            }
+            MountSpec::Ssh(_) => return Err(StepError::Unsupported("RUN --mount=type=ssh".to_owned())),
+        })
+    }
+
+    /// Makes everything that the mounts show.
+    pub(super) fn ready_mounts(&self, plan: &Plan<'_>) -> Result<Ready, StepError> {
+        let mut ready = Ready::default();
+        self.ready_caches(&plan.mounts, &mut ready)?;
+        for Planned { target, what } in &plan.mounts {
+            let (source, writable, flags) = match what {
+                What::Bind(bind) => (self.ready_bind(bind)?, bind.is_writable(), &bind.spec.flags),
+                What::Tmpfs(spec) => (tmpfs(spec), spec.writable.unwrap_or(true), &spec.flags),
+                What::Cache(_) => continue,
+                What::Secret(secret) => {
+                    secret.ready(&mut ready);
+                    continue;
+                }
+            };
+            let (target, access) = (target.clone(), access(writable));
+            ready.mounts.push(Mount { target, source, access, rights: rights(flags) });
+        }
+        Ok(ready)
+    }
+}
+
+impl Plan<'_> {
+    /// What decides the result besides the bytes that are shown.
+    pub(super) fn settings(&self) -> Vec<String> {
+        let text = |Planned { target, what }: &Planned<'_>| match what {
+            What::Bind(bind) => format!("run mount {target} {}", bind.setting()),
+            What::Tmpfs(spec) => format!("run mount {target} {spec:?}"),
+            What::Cache(cache) => format!("run mount {target} {}", cache.setting()),
+            What::Secret(secret) => format!("run mount {}", secret.setting()),
+        };
+        self.mounts.iter().map(text).collect()
+    }
+
+    /// What tells that nothing that binds show was touched; `None` without binds, and where a file is too young to tell.
+    pub(super) fn quick(&self) -> Option<Inputs> {
+        let digests = self.binds().map(Bind::quick).collect::<Option<Vec<_>>>()?;
+        together(&digests).map(Inputs::Quick)
+    }
+
+    /// A digest of what the binds show; `None` without any.
+    pub(super) fn content(&self) -> Result<Option<Inputs>, StepError> {
+        let digests = self.binds().map(Bind::content).collect::<Result<Vec<_>, _>>()?;
+        Ok(together(&digests).map(Inputs::Content))
+    }
+
+    fn binds(&self) -> impl Iterator<Item = &Bind<'_>> {
+        self.mounts.iter().filter_map(|planned| match &planned.what {
+            What::Bind(bind) => Some(bind),
+            What::Tmpfs(_) | What::Cache(_) | What::Secret(_) => None,
+        })
+    }
+}
+
+/// One digest of all, in their order.
+fn together(digests: &[[u8; 32]]) -> Option<[u8; 32]> {
+    (!digests.is_empty()).then(|| blake3::hash(digests.as_flattened()).into())
+}
+
+/// The absolute path of a target. Errors if it is the root.
+fn in_root(directory: &str, target: &str) -> Result<String, StepError> {
+    let path = absolute(directory, target);
+    if path == "/" { Err(MountSpecError::Root(target.to_owned()).into()) } else { Ok(path) }
+}
+
+fn tmpfs(spec: &TmpfsSpec) -> Source {
+    let content = if spec.copy_up { Content::Image } else { Content::Empty };
+    Source::Tmpfs(runtime::Tmpfs { size: spec.size, mode: spec.mode.unwrap_or(0o1777), content })
+}
+
+fn access(writable: bool) -> Access {
+    if writable { Access::ReadWrite } else { Access::ReadOnly }
+}
+
+fn rights(flags: &[String]) -> Vec<Right> {
+    flags.iter().filter_map(|flag| Right::named(flag)).collect()
+}
