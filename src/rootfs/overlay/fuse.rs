@@ -33,9 +33,10 @@ impl Adapter {
 }
 
 impl Filesystem for Adapter {
-    /// What we ask for where the kernel has it. The last three are the POSIX ACLs, the others save messages. Not among
+    /// What we ask for where the kernel has it. Those from `POSIX_ACL` to `SETXATTR_EXT` are the POSIX ACLs, the others save messages. Not among
     /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write, and `SEEK_HOLE` would
-    /// miss what only the cache has), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
+    /// miss what only the cache has; an untarred file costs 10 messages with it instead of 12 and an eighth less time, but
+    /// every written file one more, for its times: small ones take a fifth longer), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
     fn init(&mut self, _: Features) -> Features {
         Features::PARALLEL_DIROPS
             | Features::DO_READDIRPLUS
