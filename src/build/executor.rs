@@ -1,7 +1,6 @@
 //! The way of a build: stages as the graph lets them, their steps in order, then the names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -17,7 +16,7 @@ use crate::dockerfile::{self, Dockerfile, Instruction, Span};
 use crate::oci::{Manifest, Platform, Reference, media_type};
 use crate::progress::{Event, Sink, StagePlace};
 use crate::registry::Client;
-use crate::runtime::{Cancel, Owners};
+use crate::runtime::Cancel;
 use crate::store::{Image, Store};
 use crate::transfer;
 
@@ -38,8 +37,6 @@ pub(super) struct Executor<'a> {
     pub sandbox: SharedSandbox<'a>,
     /// What binds of RUN have been shown of the context.
     pub written: Mutex<Written>,
-    /// Whether it was told that files of a RUN are root's alone.
-    told_owners: AtomicBool,
     graph: Graph,
     /// Images that FROM and COPY --from named, by their text and platform.
     images: Mutex<BTreeMap<(String, String), Arc<Wanted>>>,
@@ -83,14 +80,13 @@ impl<'a> Executor<'a> {
             store,
             client,
             options,
-            sandbox: SharedSandbox::new(store, &options.sandbox, options.rootfs, cancel.clone()),
+            sandbox: SharedSandbox::new(store, &options.sandbox, cancel.clone()),
             written: Mutex::default(),
             cancel,
             sink,
             dockerfile,
             global,
             context,
-            told_owners: AtomicBool::new(false),
             graph: Graph::new(reachable, options.jobs),
             images: Mutex::default(),
             target,
@@ -236,17 +232,6 @@ impl<'a> Executor<'a> {
         let step = dockerfile::parse_onbuild(trigger, self.dockerfile.escape).map_err(StepError::Trigger)?;
         plan::supported(&step)?;
         self.step(stage, &step)
-    }
-
-    /// Warns, once, if RUN could not have the owners that the image and the Dockerfile may ask for: a command that does
-    /// not check would never tell.
-    pub(super) fn tell_owners(&self) {
-        let is_root_alone = self.sandbox.known_owners() == Some(Owners::Root);
-        if is_root_alone && !self.told_owners.swap(true, Ordering::Relaxed) {
-            let text = "one id is mapped, and the plain driver keeps no other: to RUN every file is root's, and chown to \
-                anybody else fails; take --rootfs fuse, or map a range of ids (rbuild doctor tells how)";
-            self.sink.event(Event::Warning(text.to_owned()));
-        }
     }
 
     fn announce(&self, stage: usize, index: usize, text: &str) {

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use super::StepError;
 use super::executor::Executor;
 use super::metadata::{command_line, shell};
 use super::mounts::Plan;
@@ -12,11 +13,10 @@ use super::scope::is_proxy;
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
-use super::{Cache, StepError};
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, Owners, ProcessSpec, Security};
-use crate::store::{CacheKey, LayerRecord};
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security};
+use crate::store::LayerRecord;
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
@@ -64,8 +64,8 @@ impl Executor<'_> {
         settings.push(format!("names {:?}", confinement.names));
         settings.extend(mounts.settings());
         settings.extend(security.is_some().then(|| "security=insecure".to_owned()));
-        let mut identity = Identity { before, created_by, settings };
-        let mut quick = mounts.quick().map(|inputs| self.key(stage, &identity, Some(inputs)));
+        let identity = Identity { before, created_by, settings };
+        let quick = mounts.quick().map(|inputs| self.key(stage, &identity, Some(inputs)));
         if let Some(key) = &quick
             && let Some(record) = self.recorded(key)?
         {
@@ -73,12 +73,7 @@ impl Executor<'_> {
             return Ok(());
         }
         let content = mounts.content()?;
-        let mut key = self.key(stage, &identity, content);
-        // What root alone made is for builds that can have no better; what others made is for all.
-        if !self.is_recorded(&key)? && self.sandbox.owners()? == Owners::Root {
-            identity.settings.push("owners root".to_owned());
-            (key, quick) = (self.key(stage, &identity, content), None);
-        }
+        let key = self.key(stage, &identity, content);
         let work = Work { program, network, security, mounts };
         self.once(stage, &key, &identity.created_by, |executor, stage| executor.execute(stage, &work))?;
         if let Some(quick) = quick
@@ -86,12 +81,7 @@ impl Executor<'_> {
         {
             self.store.put_cached(&quick, &record)?;
         }
-        self.tell_owners();
         Ok(())
-    }
-
-    fn is_recorded(&self, key: &CacheKey) -> Result<bool, StepError> {
-        Ok(self.options.cache == Cache::Use && self.store.cached(key)?.is_some())
     }
 
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
@@ -127,7 +117,6 @@ impl Executor<'_> {
             runtime::Error::Cancelled => StepError::Cancelled,
             other => StepError::Runtime(other),
         })?;
-        self.tell_owners();
         match (outcome.exit, outcome.layer) {
             (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
                 Ok(Some(self.store.commit_layer(tar, &layer)?))

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Error, StepError};
-use crate::runtime::{self, Cancel, Owners, RootfsChoice, Sandbox};
+use crate::runtime::{self, Cancel, Sandbox};
 use crate::store::{Live, Store};
 
 /// A sandbox to come.
 pub(super) struct SharedSandbox<'a> {
     store: &'a Store,
     options: &'a runtime::Options,
-    rootfs: RootfsChoice,
     cancel: Cancel,
     state: Mutex<State>,
 }
@@ -21,19 +20,12 @@ struct State {
     sandbox: Option<Arc<Sandbox>>,
     /// What it keeps from step to step. It goes after the sandbox, which empties it.
     shelf: Option<Live>,
-    /// Whose the files of a RUN can be, once that was asked.
-    owners: Option<Owners>,
 }
 
 impl<'a> SharedSandbox<'a> {
     /// `cancel` stops whatever runs in it.
-    pub(super) fn new(
-        store: &'a Store,
-        options: &'a runtime::Options,
-        rootfs: RootfsChoice,
-        cancel: Cancel,
-    ) -> Self {
-        Self { store, options, rootfs, cancel, state: Mutex::default() }
+    pub(super) fn new(store: &'a Store, options: &'a runtime::Options, cancel: Cancel) -> Self {
+        Self { store, options, cancel, state: Mutex::default() }
     }
 
     /// The sandbox, started now if it was not yet.
@@ -48,23 +40,6 @@ impl<'a> SharedSandbox<'a> {
             state.shelf = Some(self.store.lease_live()?);
         }
         Ok(state.shelf.as_ref().expect("it was just leased").path().to_owned())
-    }
-
-    /// Whose the files of a RUN can be.
-    pub(super) fn owners(&self) -> Result<Owners, StepError> {
-        let mut state = self.state();
-        if let Some(owners) = state.owners {
-            return Ok(owners);
-        }
-        let live = self.store.lease_live()?;
-        let owners = state.sandbox(self)?.owners(self.rootfs, live.path()).map_err(StepError::Runtime)?;
-        live.close()?;
-        Ok(*state.owners.insert(owners))
-    }
-
-    /// The same, if it was asked before.
-    pub(super) fn known_owners(&self) -> Option<Owners> {
-        self.state().owners
     }
 
     /// Removes what a killed build left in `live/`. Files of mapped ids need a sandbox; others do not. Returns what stays.

@@ -3,7 +3,7 @@
 use super::Context;
 use super::failure::Failure;
 use super::output;
-use crate::runtime::{Capability, Examination, Owners};
+use crate::runtime::{Capability, Examination};
 
 /// What works on this machine, what the rest costs, and what mends it
 #[derive(clap::Args)]
@@ -24,11 +24,6 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
     };
     let driver = super::info::name(taken.driver);
     output::line(format_args!("RUN works: ids by {}, its root file system by {driver}.", taken.mode))?;
-    if taken.owners() == Owners::Root {
-        output::line(
-            "To it every file is root's: chown to anybody else and USER fail. The fuse driver or a range of ids would keep them.",
-        )?;
-    }
     lift(&found, "To lift it")
 }
 

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use crate::layer::Written;
 
 pub(crate) use freeze::remove_tree;
-pub use ownership::{Creators, Ids, Inode, Owner, Ownership, Record};
+pub use ownership::{Creators, Device, Files, Ids, Inode, Maker, Owner, Ownership, Record, Register};
 pub use served::Requests;
 pub use server::Server;
 pub use stack::{Follow, Node, Resolved, Stack};
@@ -83,7 +83,7 @@ pub enum Error {
     },
     /// One id is mapped, and this driver's files belong to whom the kernel says.
     #[error(
-        "one id is mapped, and a file of the {driver} driver could have no other owner: take --rootfs fuse"
+        "one id is mapped, and a file of the {driver} driver could have no other owner: take --rootfs fuse or plain"
     )]
     NoOwners {
         /// The driver.

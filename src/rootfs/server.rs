@@ -60,7 +60,7 @@ impl Server {
             Driver::Fuse => overlay::mount(stack, &at, live, ids),
             Driver::Plain => {
                 let shelf = room.shelf.as_ref().map(|at| (Arc::clone(&self.shelf), at.clone()));
-                Ok(Box::new(PlainRoot::materialise(stack, live, shelf)?))
+                Ok(Box::new(PlainRoot::materialise(stack, live, shelf, &ids)?))
             }
         }
     }

@@ -43,11 +43,7 @@ pub struct Taken {
 impl Taken {
     /// Whose the files of a RUN can be.
     pub fn owners(&self) -> Owners {
-        match (self.mode, self.driver) {
-            (Mode::Single, RootfsChoice::Plain) => Owners::Root,
-            (Mode::Single, _) => Owners::Recorded,
-            _ => Owners::Mapped,
-        }
+        if self.mode == Mode::Single { Owners::Recorded } else { Owners::Mapped }
     }
 }
 
@@ -103,7 +99,9 @@ impl Examination {
     pub fn lift(&self) -> Option<&Capability> {
         let wanted: &[&str] = match self.taken.as_ref().map(|taken| (taken.owners(), taken.driver)) {
             None => &["user-namespace", "idmap-single", "fuse", "rootfs-fuse", "rootfs-kernel"],
-            Some((Owners::Root, _)) => &["fuse", "rootfs-fuse", "idmap-newuidmap", "idmap-helper"],
+            Some((Owners::Recorded, RootfsChoice::Plain)) => {
+                &["fuse", "rootfs-fuse", "idmap-newuidmap", "idmap-helper"]
+            }
             Some((Owners::Recorded, _)) => &["idmap-newuidmap", "idmap-helper"],
             Some((Owners::Mapped, RootfsChoice::Plain)) => &["fuse", "rootfs-fuse", "rootfs-kernel"],
             Some((Owners::Mapped, RootfsChoice::Kernel)) => &["proc"],
@@ -191,7 +189,9 @@ fn said(text: &str) -> Missing {
 fn driver((driver, works): &Probed, mode: Option<Mode>) -> Capability {
     let (name, costs) = match driver {
         RootfsChoice::Kernel => ("rootfs-kernel", "writes of RUN go through rbuild's own server"),
-        RootfsChoice::Fuse => ("rootfs-fuse", "no recorded owners where one id is mapped"),
+        RootfsChoice::Fuse => {
+            ("rootfs-fuse", "RUN works on a copy of the image's files where overlayfs cannot be mounted")
+        }
         RootfsChoice::Plain => ("rootfs-plain", "RUN needs /dev/fuse"),
         RootfsChoice::Auto => unreachable!("a choice, no driver"),
     };
@@ -249,7 +249,7 @@ fn row(attempt: Attempt, host: &Host) -> Capability {
         Request::UserNamespace | Request::MountInside => ("user-namespace", "RUN works as root alone"),
         Request::Proc => ("proc", "RUN sees the processes around it, as far as they are its user's"),
         Request::NetworkNamespace => ("network-namespace", "RUN has the host's network alone"),
-        Request::SeccompNotify => ("seccomp-notify", "no recorded owners where one id is mapped"),
+        Request::SeccompNotify => ("seccomp-notify", "RUN needs a range of ids: no owner can be recorded"),
         Request::Fuse => ("fuse", "RUN works on a copy of the image's files"),
         Request::Cgroup => ("cgroup", "no limits of memory and processors for RUN"),
         Request::Reflink => ("reflink", "copies within the store take room and time"),

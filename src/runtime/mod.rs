@@ -157,8 +157,6 @@ pub enum Owners {
     Mapped,
     /// Everybody: one id is mapped, and the sandbox keeps the others.
     Recorded,
-    /// Root alone: one id is mapped, and the root file system keeps no other.
-    Root,
 }
 
 /// What a job came to.
@@ -170,8 +168,6 @@ pub struct Outcome {
     pub layer: Option<Written>,
     /// The limit of memory, in bytes, if the kernel ended a process for its sake.
     pub out_of_memory: Option<u64>,
-    /// Whose its files could be.
-    pub owners: Owners,
 }
 
 /// How to start a sandbox.

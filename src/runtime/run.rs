@@ -102,21 +102,9 @@ impl Sandbox {
         }
     }
 
-    /// Whose the files of a job can be that asks for this driver. `live` is a scratch directory of the store.
-    pub fn owners(&self, rootfs: RootfsChoice, live: &Path) -> Result<Owners, Error> {
-        if self.ids > 1 {
-            return Ok(Owners::Mapped);
-        }
-        let driver = match rootfs {
-            RootfsChoice::Auto => self
-                .probe(live)?
-                .drivers
-                .into_iter()
-                .find(|(_, works)| works.is_ok())
-                .map(|(driver, _)| driver),
-            driver => Some(driver),
-        };
-        Ok(if driver == Some(RootfsChoice::Plain) { Owners::Root } else { Owners::Recorded })
+    /// Whose the files of its jobs can be.
+    pub fn owners(&self) -> Owners {
+        if self.ids > 1 { Owners::Mapped } else { Owners::Recorded }
     }
 
     /// What else works in this sandbox.
@@ -154,14 +142,12 @@ impl Sandbox {
 
 fn outcome((reply, mut descriptors): (Reply, Vec<OwnedFd>)) -> Result<Outcome, Error> {
     match reply {
-        Reply::Ran { exit, layer: None, owners } => {
-            Ok(Outcome { exit, layer: None, out_of_memory: None, owners })
-        }
-        Reply::Ran { exit, layer: Some(summary), owners } => {
+        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None, out_of_memory: None }),
+        Reply::Ran { exit, layer: Some(summary) } => {
             let index = descriptors
                 .pop()
                 .ok_or_else(|| Error::Protocol("a layer came without its index".to_owned()))?;
-            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None, owners })
+            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None })
         }
         other => Err(unexpected(other)),
     }

@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, Network, Owners, RootfsChoice};
+use super::{Error, Exit, Groups, Job, Network, RootfsChoice};
 use crate::fuse::{NoRings, Transport};
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -112,8 +112,6 @@ pub(crate) enum Reply {
         exit: Exit,
         /// The frozen layer, if it exited with code 0.
         layer: Option<Summary>,
-        /// Whose its files could be.
-        owners: Owners,
     },
     /// It was stopped as asked.
     Stopped,

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rbuild_userns::caps::{self, Capabilities, Groups};
-use rbuild_userns::seccomp::notify::Handover;
+use rbuild_userns::seccomp::notify::{Handover, Scope};
 use rbuild_userns::seccomp::{Action, Filter};
 use rbuild_userns::{process, spawn};
 
@@ -33,9 +33,10 @@ pub(super) fn assume(process: &ProcessSpec, confinement: &Confinement, groups: G
 /// to the kernel that answer is the stricter one.
 pub(super) fn assume_recorded(
     confinement: &Confinement,
+    scope: Scope,
     hand_over: &dyn Fn(BorrowedFd<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let listener = Handover::new()?.install().map_err(Error::NotRecorded)?;
+    let listener = Handover::new(scope)?.install().map_err(Error::NotRecorded)?;
     hand_over(listener.as_fd())?;
     drop(listener);
     let capabilities = restrict(confinement)?;

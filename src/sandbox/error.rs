@@ -26,16 +26,6 @@ pub enum Error {
         "one id is mapped, and recording the others needs a seccomp listener (Linux 5.0, and none around rbuild itself): map a range of ids, see rbuild info"
     )]
     NotRecorded(#[source] rbuild_userns::Error),
-    /// One id is mapped, and nobody records another.
-    #[error(
-        "become {uid}:{gid}: one id is mapped, and the plain driver keeps no other: take --rootfs fuse, or map a range of ids (rbuild doctor tells how)"
-    )]
-    RootAlone {
-        /// The user.
-        uid: u32,
-        /// The group.
-        gid: u32,
-    },
     /// A file could not be read or written.
     #[error("{verb} {path:?}")]
     File {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::identity::{Clerk, Identity, People, Recorded, Sets};
 use crate::layer::Written;
-use crate::rootfs::{self, Ids, Ownership, Root};
+use crate::rootfs::{self, Files, Ids, Ownership, Root};
 use crate::runtime::Owners;
 
 /// Whom a command begins as.
@@ -44,6 +44,18 @@ impl Owned {
         let status = status.map_err(Error::file("stat", name))?;
         Ok(Self { device: status.device(), number: status.number(), born: status.born(), uid, gid })
     }
+}
+
+/// Who keeps the owners of a root's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KeptBy {
+    /// The kernel, which has all of them.
+    Kernel,
+    /// The server of the root, which makes its files. A clerk tells it of changes.
+    Server,
+    /// A clerk alone, who has to hear of every new file.
+    Clerk,
 }
 
 /// A mounted root.
@@ -79,11 +91,11 @@ impl Held {
         self.root.ownership()
     }
 
-    pub(super) fn owners(&self) -> Owners {
-        match (&self.people, self.root.ownership()) {
-            (None, _) => Owners::Mapped,
-            (Some(_), Some(_)) => Owners::Recorded,
-            (Some(_), None) => Owners::Root,
+    pub(super) fn owners(&self) -> KeptBy {
+        match self.root.ownership().as_deref().map(Ownership::files) {
+            None => KeptBy::Kernel,
+            Some(Files::Served(_)) => KeptBy::Server,
+            Some(Files::Registered(_)) => KeptBy::Clerk,
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::held::{Fault, First, Held};
+use super::held::{Fault, First, Held, KeptBy};
 use super::identity::People;
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
@@ -43,8 +43,8 @@ pub(super) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Answer {
-    /// It is mounted here, and these are the owners that it keeps.
-    Prepared(PathBuf, Owners),
+    /// It is mounted here, and the owners of its files are kept so.
+    Prepared(PathBuf, KeptBy),
     /// It is mounted here.
     Shown(PathBuf),
     /// None of them is shown any more.
@@ -296,11 +296,11 @@ fn record(
     root.record(listener, beside, first)
 }
 
-/// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, only our
-/// own can record any other owner, and a copy at least keeps it; the kernel's could not copy such a file up.
+/// The kernel's overlay is the fastest, and a copy of everything the last resort. Where one id alone is mapped, the kernel's
+/// cannot record any other owner: it could not copy such a file up.
 fn by_preference() -> [Driver; 3] {
     match owners() {
-        Owners::Recorded | Owners::Root => [Driver::Fuse, Driver::Plain, Driver::Kernel],
+        Owners::Recorded => [Driver::Fuse, Driver::Plain, Driver::Kernel],
         Owners::Mapped => [Driver::Kernel, Driver::Fuse, Driver::Plain],
     }
 }

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use rbuild_userns::caps::Groups;
 use rbuild_userns::namespace::{self, Namespace, unshare};
 use rbuild_userns::process::{self, Child};
+use rbuild_userns::seccomp::notify::Scope;
 use rbuild_userns::spawn;
 use serde::{Deserialize, Serialize};
 
-use super::held::Owned;
+use super::held::{KeptBy, Owned};
 use super::names::Files;
 use super::root::{Made, StepRoot};
 use super::target::{Stray, Stub};
 use super::{BROKEN, Error, credentials, exec, label, mounts, names, system};
 use crate::runtime::wire::{Channel, in_words};
-use crate::runtime::{self, Job, Owners};
+use crate::runtime::{self, Job};
 
 /// The writing ends of the pipes that the coordinator reads.
 pub(super) struct Outputs {
@@ -46,8 +47,8 @@ enum News {
 pub(super) struct Ready<'a> {
     /// The mounted root.
     pub root: &'a Path,
-    /// Whose its files can be.
-    pub owners: Owners,
+    /// How the owners of its files are kept.
+    pub owners: KeptBy,
     /// Files that are written for it.
     pub files: &'a Files<'a>,
     /// Roots that its mounts show, by the number of the mount.
@@ -130,13 +131,13 @@ fn prepare(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel) -> Re
     }
     news.send(&News::Complete(made.stubs), &[])?;
     let confinement = &job.confinement;
-    match ready.owners {
-        Owners::Mapped | Owners::Root => credentials::assume(&job.process, confinement, groups),
-        Owners::Recorded => {
-            let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
-            credentials::assume_recorded(confinement, &listening)
-        }
-    }
+    let listening = |listener: BorrowedFd<'_>| Ok(news.send(&News::Listening, &[listener])?);
+    let scope = match ready.owners {
+        KeptBy::Kernel => return credentials::assume(&job.process, confinement, groups),
+        KeptBy::Server => Scope::Owners,
+        KeptBy::Clerk => Scope::OwnersAndCreations,
+    };
+    credentials::assume_recorded(confinement, scope, &listening)
 }
 
 /// Has the supervisor remove them in the end: while they are mounted over, nobody can.

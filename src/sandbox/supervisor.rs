@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rbuild_userns::process::Ended;
 
-use super::held::{First, Owned};
+use super::held::{First, KeptBy, Owned};
 use super::names::Files;
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs, Ready};
@@ -14,7 +14,7 @@ use super::stop::{Watched, until_end};
 use super::{Error, STEPS, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, in_words};
-use crate::runtime::{Exit, Job, Owners, ProcessSpec};
+use crate::runtime::{Exit, Job};
 
 /// The directory of a live directory for the roots that mounts show.
 const SHOWN: &str = "shown";
@@ -78,21 +78,20 @@ fn run_job(
     let hidden = server.hide_all(job);
     let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
     let ended = ended.and_then(|ended| hidden.and(swept).map(|()| ended));
-    freeze_or_discard(ended, &tar, owners, server)
+    freeze_or_discard(ended, &tar, server)
 }
 
 /// What comes of a step that has ended.
 fn freeze_or_discard(
     ended: Result<(Watched, Vec<PathBuf>), Error>,
     tar: &OwnedFd,
-    owners: Owners,
     server: &Server<'_>,
 ) -> Result<Served, Error> {
     match ended {
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
             let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
             let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
-            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary), owners }, index))
+            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary) }, index))
         }
         Ok((Watched::Ended(ended), _)) => {
             server.discard()?;
@@ -100,7 +99,7 @@ fn freeze_or_discard(
                 Ended::Code(code) => Exit::Code(code),
                 Ended::Signal(signal) => Exit::Signal(signal),
             };
-            Ok((Reply::Ran { exit, layer: None, owners }, None))
+            Ok((Reply::Ran { exit, layer: None }, None))
         }
         Ok((Watched::Stopped, _)) => {
             server.discard()?;
@@ -118,13 +117,12 @@ fn freeze_or_discard(
 /// Runs the command to its end. The paths were made in the root for its sake.
 fn step_ends(
     job: &Job,
-    (root, owners): (&Path, Owners),
+    (root, owners): (&Path, KeptBy),
     shown: &BTreeMap<usize, PathBuf>,
     outputs: Outputs,
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
-    is_kept(&job.process, owners)?;
     let files = Path::new(STEPS).join(std::process::id().to_string());
     std::fs::create_dir(&files).map_err(Error::file("create", &files))?;
     let confinement = &job.confinement;
@@ -142,15 +140,6 @@ fn step_ends(
     Ok((watched, made.stubs))
 }
 
-/// Whether the command can be who it is to be. What the kernel would say is that an argument is invalid.
-fn is_kept(process: &ProcessSpec, owners: Owners) -> Result<(), Error> {
-    let (uid, gid) = (process.uid, process.gid);
-    if owners == Owners::Root && (uid, gid) != (0, 0) {
-        return Err(Error::RootAlone { uid, gid });
-    }
-    Ok(())
-}
-
 /// This connection's end of the server.
 struct Server<'a>(&'a Channel);
 
@@ -165,7 +154,7 @@ impl Server<'_> {
         Ok((answer, descriptors.pop()))
     }
 
-    fn prepare(&self, job: &Job) -> Result<(PathBuf, Owners), Error> {
+    fn prepare(&self, job: &Job) -> Result<(PathBuf, KeptBy), Error> {
         let room = Room { live: job.live.clone(), shelf: job.shelf.clone() };
         let ask = Ask::Prepare { stack: job.stack.clone(), rootfs: job.rootfs, room };
         match self.ask(&ask, &[])?.0 {

@@ -6,6 +6,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 W = "/tmp/w"
 AT_FDCWD, NOFOLLOW, EMPTY = -100, 0x100, 0x1000
 STATX, CAPGET, CAPSET, NEWFSTATAT, SETUID = 332, 125, 126, 262, 105
+OPEN, CREAT, MKDIR, SYMLINK, LINKAT, OPENAT2 = 2, 85, 83, 88, 265, 437
 
 
 def tried(call, *args, **named):
@@ -270,6 +271,153 @@ def a_user_owns_what_it_makes():
     os.mkdir(f"{W}/mine")
     os.chown(f"{W}/mine", 1000, 1001)
     return as_user(work)
+
+
+@row
+def every_way_to_make_a_file():
+    O = os
+
+    def fd_flags(fd):
+        import fcntl
+        return fcntl.fcntl(fd, fcntl.F_GETFD), hex(fcntl.fcntl(fd, fcntl.F_GETFL) & ~0o100000)
+
+    def opened(path, flags, mode=0o666, **named):
+        try:
+            fd = os.open(path, flags, mode, **named)
+        except OSError as error:
+            return errno.errorcode[error.errno]
+        said = own(fd), fd_flags(fd)
+        os.close(fd)
+        return said
+
+    def how(path, flags, bits=0, resolve=0):
+        fd = libc.syscall(OPENAT2, AT_FDCWD, path.encode(), struct.pack("QQQ", flags, bits, resolve), 24)
+        if fd == -1:
+            return errno.errorcode[ctypes.get_errno()]
+        os.close(fd)
+        return own(path), mode(path)
+
+    def work():
+        os.chdir(f"{W}/making")
+        os.umask(0o027)
+        here = os.open(".", os.O_RDONLY)
+        seen = [opened("f", O.O_CREAT | O.O_WRONLY), mode("f"), opened("f", O.O_CREAT | O.O_APPEND | O.O_RDWR),
+                opened("f", O.O_CREAT | O.O_EXCL), opened("x", O.O_CREAT | O.O_EXCL | O.O_RDWR | O.O_CLOEXEC, 0o400), mode("x"),
+                opened("at", O.O_CREAT | O.O_WRONLY | O.O_TRUNC | O.O_NONBLOCK, dir_fd=here), opened("d/", O.O_CREAT),
+                opened(".", O.O_CREAT), opened("none/f", O.O_CREAT), opened("n" * 256, O.O_CREAT), opened("root", O.O_CREAT)]
+        os.symlink("there", "to")
+        os.symlink(f"{W}/making/to", "far")
+        os.symlink("loop", "loop")
+        os.symlink("none/f", "lost")
+        seen += [opened("far", O.O_CREAT | O.O_WRONLY), own("there"), opened("to", O.O_CREAT | O.O_EXCL), opened("loop", O.O_CREAT),
+                 opened("lost", O.O_CREAT), opened("to", O.O_CREAT | O.O_NOFOLLOW)]
+        seen += [raw(CREAT, b"creat", 0o640), own("creat"), raw(OPEN, b"open", O.O_CREAT, 0o644), own("open")]
+        seen += [how("how", O.O_CREAT | O.O_WRONLY, 0o666), how("d/../how2", O.O_CREAT, 0o666, 8), how("../out", O.O_CREAT, 0o666, 8),
+                 how("f", O.O_RDONLY), how("how3", O.O_CREAT, 0o666, 1 << 40)]
+        fd = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o666)
+        seen.append((own(fd), fd_flags(fd)))
+        raw(LINKAT, AT_FDCWD, f"/proc/self/fd/{fd}".encode(), AT_FDCWD, b"named", 0x400)
+        seen += [own("named"), mode("named"), raw(MKDIR, b"m/", 0o777), own("m"), mode("m"), raw(MKDIR, b"m", 0o777)]
+        os.mkfifo("p", 0o666)
+        os.mknod("k", stat.S_IFREG | 0o666)
+        os.mknod("s", stat.S_IFSOCK | 0o666)
+        seen += [(own(name), mode(name)) for name in "pks"] + [tried(os.mkfifo, "p")]
+        seen += [tried(os.symlink, "x", "to"), raw(SYMLINK, 8, b"fault"), raw(OPEN, 8, O.O_CREAT, 0)]
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind("d/../sock")
+        listener.listen()
+        caller = socket.socket(socket.AF_UNIX)
+        caller.connect("sock")
+        seen += [listener.getsockname(), own("sock"), mode("sock"), tried(socket.socket(socket.AF_UNIX).bind, "sock")]
+        abstract = socket.socket(socket.AF_UNIX)
+        seen += [tried(abstract.bind, "\0rows"), tried(socket.socket(socket.AF_UNIX).bind, "none/sock")]
+        seen += [tried(socket.socket(socket.AF_INET).bind, ("127.0.0.1", 0))]
+        return seen
+
+    os.makedirs(f"{W}/making/d")
+    make("making/root", 0, 0, 0o666)
+    os.chown(f"{W}/making", 1000, 1001)
+    return as_user(work)
+
+
+@row
+def no_more_descriptors():
+    def work():
+        import resource
+        os.chdir(f"{W}/few")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+        return tried(os.open, "f", os.O_CREAT), tried(os.stat, "f")
+
+    os.mkdir(f"{W}/few")
+    os.chmod(f"{W}/few", 0o777)
+    return as_user(work)
+
+
+@row
+def root_takes_a_directory_s_group():
+    os.mkdir(f"{W}/staff")
+    os.chown(f"{W}/staff", 5, 50)
+    os.chmod(f"{W}/staff", 0o2775)
+    os.chdir(f"{W}/staff")
+    open("f", "w").close()
+    os.makedirs("d/d")
+    open("d/d/f", "w").close()
+    os.symlink("f", "l")
+    os.chown("d", -1, 0)
+    open("d/g", "w").close()
+    os.rename("d/g", "g")
+    return [(own(path, follow_symlinks=False), mode(path)) for path in ["f", "d", "d/d", "d/d/f", "l", "g"]]
+
+
+@row
+def a_number_given_again_is_another_file():
+    def seen(path):
+        return os.stat(path).st_ino, own(path)
+
+    numbers, owners = set(), set()
+    for turn in range(300):
+        path = make("again", 5, 6) if turn % 2 else f"{W}/again"
+        if turn % 2 == 0:
+            open(path, "w").close()
+        numbers.add(os.stat(path).st_ino)
+        owners.add((turn % 2, own(path)))
+        os.unlink(path)
+    return sorted(owners)
+
+
+@row
+def many_makers_and_lookers():
+    def maker(number):
+        def work():
+            for turn in range(50):
+                path = f"{W}/many/{number}-{turn}"
+                if turn % 2:
+                    os.mkdir(path)
+                else:
+                    os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+            return "made"
+
+        return lambda: as_user(work, 1000 + number, 2000 + number)
+
+    os.mkdir(f"{W}/many")
+    os.chmod(f"{W}/many", 0o777)
+    said, wrong, done = [], set(), []
+    makers = [threading.Thread(target=lambda number=number: said.append(maker(number)())) for number in range(4)]
+
+    def look():
+        while not done:
+            for name in os.listdir(f"{W}/many"):
+                number = int(name.split("-")[0])
+                if own(f"{W}/many/{name}") != f"{1000 + number}:{2000 + number}":
+                    wrong.add(name)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    [maker.start() for maker in makers]
+    [maker.join() for maker in makers]
+    done.append(True)
+    looker.join()
+    return said, sorted(wrong), len(os.listdir(f"{W}/many"))
 
 
 @row

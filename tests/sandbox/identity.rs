@@ -29,8 +29,11 @@ fn one_id(dir: &Path) -> Bench {
     Bench::with(dir, Choice::Force(Mode::Single)).unwrap_or_else(|error| panic!("{}", in_words(&error)))
 }
 
-fn fuse(bench: &Bench, script: &str) -> Job {
-    Job { rootfs: RootfsChoice::Fuse, ..bench.job(script) }
+/// The drivers that can record.
+const RECORDING: [RootfsChoice; 2] = [RootfsChoice::Fuse, RootfsChoice::Plain];
+
+fn on(rootfs: RootfsChoice, bench: &Bench, script: &str) -> Job {
+    Job { rootfs, ..bench.job(script) }
 }
 
 /// Every line of the program's table, as one way of mapping shows it.
@@ -52,7 +55,7 @@ fn told(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp, text: &str) -> Ve
 
 /// A job that runs a program in Python.
 fn python(bench: &Bench, program: &Path) -> Job {
-    let mut job = fuse(bench, "");
+    let mut job = on(RootfsChoice::Fuse, bench, "");
     job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
     let shown = |source: &Path, target: &str| Mount::bind(source, target, Access::ReadOnly);
     job.confinement.mounts =
@@ -80,11 +83,15 @@ fn a_program_sees_what_it_set() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let bench = one_id(scratch.path());
-    for seccomp in [Seccomp::Default, Seccomp::Unconfined] {
-        let got = seen(&bench, RootfsChoice::Fuse, seccomp.clone());
+    for (rootfs, seccomp) in [
+        (RootfsChoice::Fuse, Seccomp::Default),
+        (RootfsChoice::Fuse, Seccomp::Unconfined),
+        (RootfsChoice::Plain, Seccomp::Default),
+    ] {
+        let got = seen(&bench, rootfs, seccomp.clone());
         assert_eq!(got.len(), want.len(), "{got:#?}");
         let differ: Vec<_> = got.iter().zip(&want).filter(|(got, want)| got != want).collect();
-        assert!(differ.is_empty(), "{seccomp:?}, one id and all of them: {differ:#?}");
+        assert!(differ.is_empty(), "{rootfs:?}, {seccomp:?}, one id and all of them: {differ:#?}");
     }
 }
 
@@ -110,9 +117,11 @@ fn no_way_leads_out_of_the_step() {
     std::fs::write(&outside, "").unwrap();
     std::fs::set_permissions(&outside, Permissions::from_mode(0o4755)).unwrap();
     let program = WAYS_OUT.replace("OUTSIDE", outside.to_str().unwrap());
-    let said = told(&bench, RootfsChoice::Fuse, Seccomp::Default, &program);
-    assert!(said.is_empty(), "{said:#?}");
-    assert_eq!(outside.metadata().unwrap().permissions().mode() & 0o7777, 0o4755);
+    for rootfs in RECORDING {
+        let said = told(&bench, rootfs, Seccomp::Default, &program);
+        assert!(said.is_empty(), "{rootfs:?}: {said:#?}");
+        assert_eq!(outside.metadata().unwrap().permissions().mode() & 0o7777, 0o4755, "{rootfs:?}");
+    }
 }
 
 /// Type, mode, owner, device and path of every entry.
@@ -160,8 +169,8 @@ fn a_layer_holds_what_was_set() {
             ],
         ),
     ];
-    for (script, want) in rows {
-        let job = fuse(&bench, script);
+    for (rootfs, (script, want)) in RECORDING.into_iter().flat_map(|rootfs| rows.map(|row| (rootfs, row))) {
+        let job = on(rootfs, &bench, script);
         let mut tar = tempfile::tempfile().unwrap();
         let mut said = Vec::new();
         let told = std::sync::Mutex::new(&mut said);
@@ -169,30 +178,33 @@ fn a_layer_holds_what_was_set() {
             .sandbox
             .run(&job, tar.try_clone().unwrap(), &|_, bytes| told.lock().unwrap().extend_from_slice(bytes))
             .unwrap();
-        assert_eq!(outcome.exit, Exit::Code(0), "{script}: {}", String::from_utf8_lossy(&said));
+        assert_eq!(outcome.exit, Exit::Code(0), "{rootfs:?}: {script}: {}", String::from_utf8_lossy(&said));
         tar.rewind().unwrap();
-        assert_eq!(entries(tar), *want, "{script}");
+        assert_eq!(entries(tar), *want, "{rootfs:?}: {script}");
     }
 }
 
 fn a_command_may_begin_as_anybody() {
     let scratch = tempfile::tempdir().unwrap();
     let bench = one_id(scratch.path());
-    let mut job = fuse(
-        &bench,
-        "id -u; id -g; id -G; touch /tmp/x; busybox stat -c %u:%g /tmp/x /srv /srv/w; chown 0 /tmp/x || echo no; echo y > /dev/stdout",
-    );
-    (job.process.uid, job.process.gid, job.process.groups) = (1000, 1001, Some(vec![1003, 1002]));
-    "/srv/w".clone_into(&mut job.process.cwd);
-    let ran = bench.run(&job);
-    assert_eq!(ran.exit(), Exit::Code(0), "{}", ran.stderr);
-    // a working directory that was missing is made by root
-    assert_eq!(ran.stdout, "1000\n1001\n1001 1002 1003\n1000:1001\n0:0\n0:0\nno\ny\n");
-    // beyond any range
-    job.process.uid = 4_000_000_000;
-    "id -u; exit 3".clone_into(&mut job.process.args[2]);
-    let ran = bench.run(&job);
-    assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(3), "4000000000\n"));
+    for rootfs in RECORDING {
+        let mut job = on(
+            rootfs,
+            &bench,
+            "id -u; id -g; id -G; touch /tmp/x; busybox stat -c %u:%g /tmp/x /srv /srv/w; chown 0 /tmp/x || echo no; echo y > /dev/stdout",
+        );
+        (job.process.uid, job.process.gid, job.process.groups) = (1000, 1001, Some(vec![1003, 1002]));
+        "/srv/w".clone_into(&mut job.process.cwd);
+        let ran = bench.run(&job);
+        assert_eq!(ran.exit(), Exit::Code(0), "{rootfs:?}: {}", ran.stderr);
+        // a working directory that was missing is made by root
+        assert_eq!(ran.stdout, "1000\n1001\n1001 1002 1003\n1000:1001\n0:0\n0:0\nno\ny\n", "{rootfs:?}");
+        // beyond any range
+        job.process.uid = 4_000_000_000;
+        "id -u; exit 3".clone_into(&mut job.process.args[2]);
+        let ran = bench.run(&job);
+        assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(3), "4000000000\n"), "{rootfs:?}");
+    }
 }
 
 fn users_change_by_programs() {
@@ -215,9 +227,9 @@ fn users_change_by_programs() {
             "8:9\n8:9\n",
         ),
     ];
-    for (script, want) in rows {
-        let ran = bench.run(&fuse(&bench, &format!("{accounts}{script}")));
-        assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{script}\n{}", ran.stderr);
+    for (rootfs, (script, want)) in RECORDING.into_iter().flat_map(|rootfs| rows.map(|row| (rootfs, row))) {
+        let ran = bench.run(&on(rootfs, &bench, &format!("{accounts}{script}")));
+        assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{rootfs:?}: {script}\n{}", ran.stderr);
     }
 }
 
@@ -234,10 +246,10 @@ fn files_are_those_of_the_callers_mounts() {
             until ! busybox nsenter -m -t $p test -e /a/g && busybox nsenter -m -t $p test -e /a/f; do :; done; \
             busybox nsenter -m -t $p sh -c 'chown 5:6 /a/f; LOOK /a/f; LOOK /a/f'; kill $p",
     ];
-    for seccomp in [Seccomp::Default, Seccomp::Unconfined] {
+    for (rootfs, seccomp) in RECORDING.into_iter().zip([Seccomp::Default, Seccomp::Unconfined]) {
         for row in rows {
             let script = format!("touch /a/f /a/g /f; {row}; LOOK /a/f; LOOK /f").replace("LOOK ", look);
-            let mut job = fuse(&bench, &script);
+            let mut job = on(rootfs, &bench, &script);
             job.confinement.security.capabilities.push("CAP_SYS_ADMIN".to_owned());
             job.confinement.security.seccomp = seccomp.clone();
             let ran = bench.run(&job);

@@ -22,6 +22,9 @@ impl Wanted {
     /// That and the time of birth.
     pub const BORN: Self = Self(libc::STATX_BASIC_STATS | libc::STATX_BTIME);
 
+    /// That and the mount by which it is named (Linux 5.8).
+    pub const MOUNT: Self = Self(libc::STATX_BASIC_STATS | libc::STATX_MNT_ID);
+
     /// That and what a caller of `statx` asks for.
     #[must_use]
     pub fn and(self, mask: u32) -> Self {
@@ -59,6 +62,16 @@ impl Status {
         (self.0.stx_btime.tv_sec, self.0.stx_btime.tv_nsec)
     }
 
+    /// Whether that was asked for and is known.
+    pub fn knows_birth(&self) -> bool {
+        self.0.stx_mask & libc::STATX_BTIME != 0
+    }
+
+    /// The number of the mount, where it was asked for and the kernel tells it.
+    pub fn mount(&self) -> Option<u64> {
+        (self.0.stx_mask & libc::STATX_MNT_ID != 0).then_some(self.0.stx_mnt_id)
+    }
+
     /// Kind and permission bits.
     pub fn mode(&self) -> u32 {
         self.0.stx_mode.into()
@@ -82,6 +95,14 @@ impl Status {
     /// Says that somebody else owns it.
     pub fn set_owner(&mut self, user: u32, group: u32) {
         (self.0.stx_uid, self.0.stx_gid) = (user, group);
+    }
+
+    /// Says that it is a device node: `kind` is `S_IFCHR` or `S_IFBLK`.
+    pub fn set_device(&mut self, kind: u32, major: u32, minor: u32) {
+        let permissions = u32::from(self.0.stx_mode) & !libc::S_IFMT;
+        self.0.stx_mode = u16::try_from(kind & libc::S_IFMT | permissions).unwrap_or(self.0.stx_mode);
+        (self.0.stx_rdev_major, self.0.stx_rdev_minor) = (major, minor);
+        (self.0.stx_size, self.0.stx_blocks) = (0, 0);
     }
 
     /// The bytes of `struct statx`.

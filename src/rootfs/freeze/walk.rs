@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,10 @@ use crate::rootfs::{Error, Named as _, Node, Stack, is_carried};
 
 /// Tells what a step changed.
 pub(in crate::rootfs) trait Source {
+    /// The attributes of the directory itself.
+    fn top(&self, dir: BorrowedFd<'_>) -> io::Result<Metadata> {
+        entry::metadata_of(dir)
+    }
     /// The names in the current directory that may be a change, sorted. `below`: the stack's directory there.
     fn names(&self, here: &Descent, below: Option<&Node>) -> io::Result<Vec<CString>>;
     /// What became of `name`. `below`: what the stack has there.
@@ -47,7 +51,7 @@ pub(in crate::rootfs) fn write(
 ) -> Result<(), Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = open(top, flags, Mode::empty()).named("open", top)?;
-    let meta = entry::metadata_of(&opened).named("read", top)?;
+    let meta = source.top(opened.as_fd()).named("read", top)?;
     let descent = Descent::new(opened).named("read", top)?;
     let mut walk = Walk {
         source,

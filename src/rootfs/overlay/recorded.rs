@@ -5,7 +5,7 @@ use super::create::{Modes, New};
 use super::privileges::CAPABILITY;
 use super::tree::{Id, Tree};
 use super::{Errno, Overlay};
-use crate::rootfs::{Ids, Inode, Owner, Ownership, Record};
+use crate::rootfs::{Files, Ids, Inode, Maker, Owner, Ownership, Record};
 
 impl Tree {
     /// What `stat` shows of `id`.
@@ -37,23 +37,15 @@ pub struct Recorded {
 }
 
 impl Ownership for Recorded {
-    fn device(&self) -> u64 {
-        self.device
-    }
-
-    fn goes_by_birth(&self) -> bool {
-        false
+    fn holds(&self, device: u64) -> bool {
+        self.device == device
     }
 
     fn record(&self, inode: &Inode) -> Option<Record> {
         let tree = self.overlay.tree();
         let inode = tree.inode(inode.number).ok()?;
         let owner = Owner { uid: inode.uid, gid: inode.gid };
-        Some(Record { owner, changed: Some((inode.ctime.secs, inode.ctime.nanos)) })
-    }
-
-    fn has_capabilities(&self, inode: &Inode) -> bool {
-        self.overlay.xattr(inode.number, CAPABILITY).is_ok()
+        Some(Record { owner, changed: Some((inode.ctime.secs, inode.ctime.nanos)), device: None })
     }
 
     fn set_owner(&self, inode: &Inode, owner: Owner) -> Result<(), Errno> {
@@ -62,6 +54,16 @@ impl Ownership for Recorded {
         (inode.uid, inode.gid) = (owner.uid, owner.gid);
         inode.ctime = now();
         Ok(())
+    }
+
+    fn files(&self) -> Files<'_> {
+        Files::Served(self)
+    }
+}
+
+impl Maker for Recorded {
+    fn has_capabilities(&self, inode: &Inode) -> bool {
+        self.overlay.xattr(inode.number, CAPABILITY).is_ok()
     }
 
     fn make_device(

@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::clock;
 use super::materialise::Refused;
+use super::owners::Owners;
 use crate::layer::{Ino, Kind, Metadata, Timestamp, Xattrs};
 use crate::rootfs::freeze::{Descent, metadata_in};
-use crate::rootfs::{Error, Named as _, Node, Stack};
+use crate::rootfs::{Device, Error, Inode, Named as _, Node, Owner, Stack};
 
 /// Every inode of a tree but its root's.
 pub(super) struct Baseline {
@@ -42,19 +43,12 @@ pub(super) struct Substitute {
     pub device: Option<Device>,
 }
 
-/// A device that could not be made.
-#[derive(Clone, Copy)]
-pub(super) enum Device {
-    Char { major: u32, minor: u32 },
-    Block { major: u32, minor: u32 },
-}
-
 /// What identifies an inode, and when it last changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     identity: Identity,
     /// When it came into being; none where the file system does not say.
-    born: Option<Timestamp>,
+    pub born: Option<Timestamp>,
     pub changed: Timestamp,
     pub kind: FileType,
     pub names: u32,
@@ -64,12 +58,20 @@ pub(super) struct Stamp {
 
 impl Baseline {
     /// Looks at all of `tree`, which was just made of `stack`, and lets the clock advance past it. `refused`: attributes
-    /// that the file system did not take.
-    pub(super) fn record(stack: &Stack, tree: &Path, refused: &Refused) -> Result<Self, Error> {
+    /// that the file system did not take. `owners`: learns whose everything is, the directory itself included.
+    pub(super) fn record(
+        stack: &Stack,
+        tree: &Path,
+        refused: &Refused,
+        owners: Option<&mut Owners>,
+    ) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let top = open(tree, flags, Mode::empty()).named("open", tree)?;
+        let root = Stamp::of(&top).named("stat", tree)?;
         let descent = Descent::new(top).named("read", tree)?;
-        let mut walk = Walk { stack, refused, descent, rows: HashMap::new(), newest: Timestamp::default() };
+        let (rows, newest) = (HashMap::new(), Timestamp::default());
+        let mut walk = Walk { stack, refused, owners, descent, rows, newest };
+        walk.enter_owner(&stack.root(), &root);
         walk.run().named("read", tree)?;
         let closed = tree.parent().unwrap_or(tree);
         let dir = open(closed, flags, Mode::empty()).named("open", closed)?;
@@ -103,6 +105,7 @@ impl Baseline {
 struct Walk<'a> {
     stack: &'a Stack,
     refused: &'a Refused,
+    owners: Option<&'a mut Owners>,
     descent: Descent,
     rows: HashMap<Identity, Row>,
     newest: Timestamp,
@@ -133,20 +136,22 @@ impl Walk<'_> {
     fn note(&mut self, node: &Node, there: &Statx) {
         let stamp = Stamp::from(there);
         self.newest = self.newest.max(stamp.changed);
+        self.enter_owner(node, &stamp);
         let id = self.stack.file_id(node);
         let substitute = self.substitute(node, there).map(Box::new);
         self.rows.insert(stamp.identity, Row { id, stamp, substitute });
     }
 
+    fn enter_owner(&mut self, node: &Node, stamp: &Stamp) {
+        let Some(owners) = &mut self.owners else { return };
+        let inode = self.stack.inode(node);
+        owners.enter(stamp, Owner { uid: inode.uid, gid: inode.gid }, device(&inode.kind));
+    }
+
     fn substitute(&self, node: &Node, there: &Statx) -> Option<Substitute> {
         let inode = self.stack.inode(node);
         let mode = u32::from(there.stx_mode);
-        let device = match inode.kind {
-            _ if FileType::from_raw_mode(mode) != FileType::RegularFile => None,
-            Kind::Char { major, minor } => Some(Device::Char { major, minor }),
-            Kind::Block { major, minor } => Some(Device::Block { major, minor }),
-            _ => None,
-        };
+        let device = device(&inode.kind).filter(|_| FileType::from_raw_mode(mode) == FileType::RegularFile);
         let mtime = time(there.stx_mtime);
         let refused = self.refused.get(&self.stack.file_id(node));
         let as_meant = (mode & 0o7777, there.stx_uid, there.stx_gid, mtime)
@@ -159,6 +164,14 @@ impl Walk<'_> {
         xattrs.retain(|name, _| refused.is_none_or(|refused: &Xattrs| !refused.contains_key(name)));
         let made = Metadata { mode: mode & 0o7777, uid: there.stx_uid, gid: there.stx_gid, mtime, xattrs };
         Some(Substitute { made, meant, device })
+    }
+}
+
+fn device(kind: &Kind<'_>) -> Option<Device> {
+    match *kind {
+        Kind::Char { major, minor } => Some(Device::Char { major, minor }),
+        Kind::Block { major, minor } => Some(Device::Block { major, minor }),
+        _ => None,
     }
 }
 
@@ -182,6 +195,12 @@ impl Stamp {
     /// Of what `name` in `dir` is.
     pub(super) fn at(dir: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<Self, Errno> {
         stat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|there| Self::from(&there))
+    }
+
+    /// What names it, and nothing after it.
+    pub(super) fn inode(&self) -> Inode {
+        let born = self.born.map_or((0, 0), |born| (born.secs, born.nanos));
+        Inode { device: self.identity.0, number: self.identity.1, born }
     }
 
     /// Of what is open.

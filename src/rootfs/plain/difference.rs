@@ -7,9 +7,11 @@ use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
-use super::baseline::{Baseline, Device, Row, Stamp};
+use super::baseline::{Baseline, Row, Stamp};
+use super::owners::Owners;
+use crate::layer::Metadata;
 use crate::rootfs::freeze::{self, Body, Descent, Entry, Said, Source};
-use crate::rootfs::{Node, Stack};
+use crate::rootfs::{Device, Node, Stack};
 
 /// Compares a whole tree with what it was made of.
 pub(super) struct Difference<'a> {
@@ -17,9 +19,19 @@ pub(super) struct Difference<'a> {
     pub baseline: &'a Baseline,
     /// Whether something immutable was seen.
     pub fixed: Cell<bool>,
+    /// Where the owners on disk mean nothing.
+    pub owners: Option<&'a Owners>,
 }
 
 impl Source for Difference<'_> {
+    fn top(&self, dir: BorrowedFd<'_>) -> io::Result<Metadata> {
+        let meta = freeze::metadata_of(dir)?;
+        Ok(match self.owners {
+            Some(owners) => owners.correct_directory(&Stamp::of(dir)?, meta),
+            None => meta,
+        })
+    }
+
     /// What is there, and what was.
     fn names(&self, here: &Descent, below: Option<&Node>) -> io::Result<Vec<CString>> {
         let mut names: Vec<CString> = here.list()?.into_iter().map(|(name, _)| name).collect();
@@ -44,6 +56,10 @@ impl Source for Difference<'_> {
             return Ok(Said::Unchanged);
         }
         let entry = as_meant(freeze::read(dir, name)?, row);
+        let entry = match self.owners {
+            Some(owners) => owners.correct(&stamp, entry),
+            None => entry,
+        };
         let replaced = same.is_none() && below.is_some_and(|node| self.stack.is_dir(node));
         match &entry.body {
             Body::Directory(_) if replaced => Ok(Said::Opaque(entry)),

@@ -41,9 +41,24 @@ pub(super) struct Used<'a> {
     pub shared: usize,
 }
 
+/// What is made in the place of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StandIn {
+    /// A regular file.
+    EmptyFile,
+    /// A character device 0:0, which any user may make (`vfs_mknod` in Linux since 5.8) and nobody can open. Where it cannot
+    /// be made, an empty file.
+    Whiteout,
+}
+
 /// Makes the directory `tree` and in it all that `stack` holds, and nothing else. Of one that was `used`, what is still
 /// as it was made stays.
-pub(super) fn materialise(stack: &Stack, tree: &Path, used: Option<Used<'_>>) -> Result<Refused, Error> {
+pub(super) fn materialise(
+    stack: &Stack,
+    tree: &Path,
+    stand_in: StandIn,
+    used: Option<Used<'_>>,
+) -> Result<Refused, Error> {
     if used.is_none() {
         std::fs::create_dir(tree).named("mkdir", tree)?;
     }
@@ -52,7 +67,7 @@ pub(super) fn materialise(stack: &Stack, tree: &Path, used: Option<Used<'_>>) ->
         // A default ACL of the directory around would be handed down to everything.
         strip(&top).named("removexattr", tree)?;
     }
-    let maker = Maker { stack, tree, top, used, ids: Ids::here()?, refused: Mutex::default() };
+    let maker = Maker { stack, tree, top, used, stand_in, ids: Ids::here()?, refused: Mutex::default() };
     let plan = maker.make_directories()?;
     in_parallel(&plan.directories, |directory| maker.fill(directory))?;
     maker.link(&plan.links)?;
@@ -68,6 +83,7 @@ struct Maker<'a> {
     tree: &'a Path,
     top: OwnedFd,
     used: Option<Used<'a>>,
+    stand_in: StandIn,
     ids: Ids,
     refused: Mutex<Refused>,
 }
@@ -224,7 +240,7 @@ impl Maker<'_> {
         };
         match at {
             // No user namespace may make a device.
-            Err(Errno::PERM) => drop(create(dir, name)?),
+            Err(Errno::PERM) => self.stand_in.make(dir, name)?,
             made => made?,
         }
         let mode = self.ids.mode(inode.mode, inode.uid, inode.gid);
@@ -300,6 +316,20 @@ impl Maker<'_> {
 
     fn host_path(&self, path: &[u8]) -> PathBuf {
         self.tree.join(OsStr::from_bytes(path))
+    }
+}
+
+impl StandIn {
+    fn make(self, dir: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno> {
+        let empty = || create(dir, name).map(drop);
+        match self {
+            Self::EmptyFile => empty(),
+            Self::Whiteout => match mknodat(dir, name, FileType::CharacterDevice, Mode::RUSR, 0) {
+                // overlayfs keeps it for itself; an older kernel
+                Err(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP) => empty(),
+                made => made,
+            },
+        }
     }
 }
 

@@ -23,6 +23,9 @@
 //! baseline remembers the image's own value. An attribute that the step leaves as it was made keeps the image's value in
 //! the layer, also where the file is changed otherwise or renamed.
 //!
+//! Where a single id is mapped, [`owners`] keeps what the directory cannot: every owner and every device, as the layers have
+//! them and as the step changes them. Whoever answers the step's system calls shows and changes them there.
+//!
 //! The tree lies in a directory of mode 0700: its setuid programs belong to real ids of the host, and nobody else there
 //! may reach them.
 
@@ -32,22 +35,25 @@ mod clock;
 mod difference;
 mod ids;
 mod materialise;
+mod owners;
 mod shelf;
 
 use std::cell::Cell;
 use std::fs::{DirBuilder, File};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use baseline::{Baseline, Stamp};
 use difference::Difference;
-use materialise::{Used, materialise};
+use materialise::{StandIn, Used, materialise};
+use owners::Owners;
 
 pub(super) use shelf::Shelf;
 
-use super::freeze::{self, Ignore};
-use super::{Error, Named as _, Root, Stack};
+use super::freeze::{self, Ignore, Source as _};
+use super::{Errno, Error, Ids, Named as _, Ownership, Root, Stack};
 use crate::layer::{LayerWriter, Metadata, Written};
 
 /// The directory in `live` that nobody else may enter, and the tree in it.
@@ -60,6 +66,8 @@ pub(super) struct PlainRoot {
     tree: PathBuf,
     stack: Stack,
     baseline: Baseline,
+    /// Whose the files are, where the kernel has one owner for all.
+    owners: Option<Arc<Owners>>,
     /// The root directory as the step found it.
     root: Metadata,
     shelf: Option<ShelfAt>,
@@ -78,15 +86,26 @@ pub(super) type ShelfAt = (Arc<Shelf>, PathBuf);
 
 impl PlainRoot {
     /// Materialises `stack` beneath `live`, if possible in a tree of the shelf.
-    pub(super) fn materialise(stack: Stack, live: &Path, shelf: Option<ShelfAt>) -> Result<Self, Error> {
+    pub(super) fn materialise(
+        stack: Stack,
+        live: &Path,
+        shelf: Option<ShelfAt>,
+        ids: &Ids,
+    ) -> Result<Self, Error> {
         let closed = live.join(CLOSED);
-        Self::fill(stack, live, &closed, shelf).inspect_err(|_| {
+        Self::fill(stack, live, &closed, shelf, ids).inspect_err(|_| {
             // The first error is the one to tell; what stays is found by whoever owns `live`.
             freeze::remove_tree(live, &closed).unwrap_or_default();
         })
     }
 
-    fn fill(stack: Stack, live: &Path, closed: &Path, shelf: Option<ShelfAt>) -> Result<Self, Error> {
+    fn fill(
+        stack: Stack,
+        live: &Path,
+        closed: &Path,
+        shelf: Option<ShelfAt>,
+        ids: &Ids,
+    ) -> Result<Self, Error> {
         let tree = closed.join(TREE);
         let used = shelf.as_ref().and_then(|(shelf, _)| shelf.take(&stack));
         match &used {
@@ -94,18 +113,26 @@ impl PlainRoot {
             None => DirBuilder::new().mode(0o700).create(closed).named("mkdir", closed)?,
         }
         let used = used.as_ref().map(|(used, shared)| Used { baseline: &used.baseline, shared: *shared });
-        let refused = materialise(&stack, &tree, used)?;
+        let (mut owners, stand_in) = match ids {
+            Ids::Mapped => (None, StandIn::EmptyFile),
+            Ids::Recorded(_) => (Some(Owners::default()), StandIn::Whiteout),
+        };
+        let refused = materialise(&stack, &tree, stand_in, used)?;
         // What is not on the disk cannot be found there again.
         let shelf = shelf.filter(|_| refused.is_empty());
-        let baseline = Baseline::record(&stack, &tree, &refused)?;
-        let root = freeze::metadata_of(&File::open(&tree).named("open", &tree)?).named("stat", &tree)?;
-        Ok(Self { live: live.into(), tree, stack, baseline, root, shelf })
+        let baseline = Baseline::record(&stack, &tree, &refused, owners.as_mut())?;
+        let fixed = Cell::new(false);
+        let difference = Difference { stack: &stack, baseline: &baseline, fixed, owners: owners.as_ref() };
+        let root = difference.top(File::open(&tree).named("open", &tree)?.as_fd()).named("stat", &tree)?;
+        let owners = owners.map(Arc::new);
+        Ok(Self { live: live.into(), tree, stack, baseline, owners, root, shelf })
     }
 
     /// Also says whether the tree can serve another step.
     fn write(&self, tar: File, ignore: &[PathBuf]) -> Result<(Written, Reuse), Error> {
         let mut layer = LayerWriter::create(tar);
-        let difference = Difference { stack: &self.stack, baseline: &self.baseline, fixed: Cell::new(false) };
+        let (owners, fixed) = (self.owners.as_deref(), Cell::new(false));
+        let difference = Difference { stack: &self.stack, baseline: &self.baseline, fixed, owners };
         let ignore = Ignore::new(ignore);
         freeze::write(&difference, &self.tree, &self.root, &self.stack, &ignore, &mut layer)?;
         let top = Stamp::of(&File::open(&self.tree).named("open", &self.tree)?).named("stat", &self.tree)?;
@@ -121,6 +148,10 @@ impl PlainRoot {
 impl Root for PlainRoot {
     fn path(&self) -> &Path {
         &self.tree
+    }
+
+    fn ownership(&self) -> Option<Arc<dyn Ownership>> {
+        self.owners.clone().map(|owners| owners as Arc<dyn Ownership>)
     }
 
     fn freeze(mut self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {

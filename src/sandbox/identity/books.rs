@@ -10,15 +10,18 @@ use super::clerk::locked;
 use super::execute::Executing;
 use super::people::{Identity, People};
 use super::recorded::Recorded;
-use crate::rootfs::{Inode, Owner, Ownership};
+use crate::rootfs::{Files, Inode, Owner, Ownership};
 
-/// No lock of these is held while the kernel is asked about files.
+/// No lock of these is held while the kernel is asked about files, but for `making` about a name in a directory of the root.
 pub(super) struct Books {
-    /// The step's own root, and those that its mounts show.
+    /// The step's own root, then those that its mounts show.
     roots: Vec<Arc<dyn Ownership>>,
     pub people: Arc<People>,
     /// Processes may differ in their roots and mounts.
     pub roots_differ: Arc<AtomicBool>,
+    /// Held from the making of an inode until its owner is noted: who finds an inode of which nothing is noted waits for it
+    /// and looks again.
+    pub making: Mutex<()>,
     /// Until the command is executed, the step's own set-up passes unanswered.
     first: Mutex<Option<Identity>>,
     has_begun: AtomicBool,
@@ -35,6 +38,7 @@ impl Books {
             roots: recorded.roots,
             people,
             roots_differ: Arc::default(),
+            making: Mutex::default(),
             first: Mutex::new(Some(first)),
             has_begun: AtomicBool::default(),
             elsewhere: Mutex::new(recorded.elsewhere),
@@ -45,7 +49,18 @@ impl Books {
 
     /// The root whose inodes have this `st_dev`, if it is one that records their owners.
     pub fn root(&self, device: u64) -> Option<&dyn Ownership> {
-        self.roots.iter().find(|root| root.device() == device).map(|root| &**root)
+        self.roots.iter().find(|root| root.holds(device)).map(|root| &**root)
+    }
+
+    /// The root of an inode: directories of one file system cannot be told apart by that alone.
+    pub fn root_of(&self, inode: &Inode) -> Option<&dyn Ownership> {
+        let mut roots = self.roots.iter().filter(|root| root.holds(inode.device)).map(|root| &**root);
+        roots.clone().find(|root| root.record(inode).is_some()).or_else(|| roots.next())
+    }
+
+    /// Who makes the files of the step's root, and of those beside it.
+    pub fn files(&self) -> Files<'_> {
+        self.roots[0].files()
     }
 
     pub fn has_begun(&self) -> bool {

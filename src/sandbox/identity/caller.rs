@@ -4,9 +4,11 @@
 //! right after a look at whether it still waits. Between the two the clerk would have to stand still for as long as all
 //! numbers take to be given away once; of the mark, which would turn a stranger into somebody else, even that is made good.
 
+use std::os::fd::{AsFd as _, OwnedFd};
+
 use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::call::{Address, Width};
-use rbuild_userns::seccomp::notify::{Listener, Waiting};
+use rbuild_userns::seccomp::notify::{Answer, AtExec, Listener, Waiting};
 
 use super::{Errno, errno};
 
@@ -43,6 +45,15 @@ impl<'a> Caller<'a> {
         let mut path = Vec::new();
         caller::read_path(self.thread, from, &mut path).map_err(|error| errno(&error))?;
         Ok(path)
+    }
+
+    /// Gives it an open file, whose number there its call returns. The file is nobody else's when it does. Errors with
+    /// EMFILE where it may have no more.
+    pub fn hand(&self, file: OwnedFd, at_exec: AtExec) -> Result<Answer, Errno> {
+        let number =
+            self.listener.hand(self.waiting, file.as_fd(), at_exec).map_err(|error| errno(&error))?;
+        drop(file);
+        Ok(Answer::Value(number.into()))
     }
 
     /// Writes into its memory. Errors with EFAULT or ESRCH.

@@ -21,6 +21,7 @@ use super::people::{Identity, People};
 use super::recorded::Recorded;
 use super::view::View;
 use super::watch::{Seen, Watch};
+use super::young::Young;
 use crate::sandbox::Error;
 
 /// How long a call may take until it is looked whether others wait.
@@ -123,7 +124,7 @@ impl Office {
         calling::leave_descriptors(&[self.listener.as_fd(), self.stopped.as_fd()])
             .map_err(Error::file("leave the descriptors of", "the server"))?;
         let view = View::open(Arc::clone(&self.books.roots_differ)).map_err(Error::file("open", "/proc"))?;
-        let mut desk = Desk { view, books: &self.books };
+        let mut desk = Desk { view, books: &self.books, young: Young::default() };
         while let Some(waiting) = self.next()? {
             self.watch.begins();
             let answer = desk.answer(&Caller::new(&self.listener, &waiting), waiting.call);
@@ -166,6 +167,8 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Desk<'a> {
     pub(super) view: View,
     pub(super) books: &'a Books,
+    /// Inodes whose numbers are not to be given again yet.
+    pub(super) young: Young,
 }
 
 impl Desk<'_> {
@@ -181,10 +184,13 @@ impl Desk<'_> {
 
     fn answered(&mut self, caller: &Caller<'_>, call: Call) -> Result<Answer, Errno> {
         self.settle(caller)?;
+        self.young.let_go();
         match call {
             Call::Status { file, into, form } => Ok(self.status(caller, file, into, form)),
             Call::ChangeOwner { file, user, group } => self.change_owner(caller, file, user, group),
             Call::MakeDevice { file, mode, device } => self.make_device(caller, file, mode, device),
+            Call::Create { file, new } => self.create(caller, file, new),
+            Call::Bind { socket, address, size } => self.bind(caller, socket, address, size),
             Call::Execute(file) => Ok(self.execute(caller, file)),
             Call::ChangeRoot => Ok(self.roots_differ()),
             Call::Copy(arguments) => Ok(self.copy(caller, arguments)),

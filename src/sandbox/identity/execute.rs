@@ -9,7 +9,6 @@ use std::os::fd::OwnedFd;
 use rbuild_userns::caller;
 use rbuild_userns::seccomp::notify::Answer;
 use rbuild_userns::seccomp::notify::call::File;
-use rbuild_userns::status::Wanted;
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags};
 
 use super::Errno;
@@ -18,6 +17,7 @@ use super::capabilities::{OfFile, Secure};
 use super::clerk::Desk;
 use super::people::Identity;
 use super::view::{Fresh, Place, field};
+use crate::rootfs::Files;
 
 /// A thread that is about to turn into a program.
 pub(super) struct Executing {
@@ -85,12 +85,15 @@ impl Desk<'_> {
     }
 
     fn bits(&mut self, caller: &Caller<'_>, file: File) -> Option<Bits> {
-        let (place, status) = self.view.find(caller, file, Wanted::BASIC, Fresh::AsAsked)?;
+        let (place, status) = self.view.find(caller, file, self.wanted(), Fresh::AsAsked)?;
         let mode = status.mode();
         let sets_group = mode & SET_GROUP != 0 && mode & GROUP_EXECUTES != 0;
         let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let gives = self.books.root(status.device()).is_some_and(|root| {
-            self.inode(&place, &status).is_some_and(|inode| root.has_capabilities(&inode))
+        let gives = self.books.root(status.device()).is_some_and(|root| match root.files() {
+            Files::Served(maker) => {
+                self.inode(&place, &status).is_some_and(|inode| maker.has_capabilities(&inode))
+            }
+            Files::Registered(_) => self.open_program(&place).is_some_and(|it| capabilities(&it).is_some()),
         });
         if !is_file || (mode & SET_USER == 0 && !sets_group && !gives) {
             return None;
@@ -110,12 +113,16 @@ impl Desk<'_> {
         if field(&status, "NoNewPrivs:") != Some("0") {
             return None;
         }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let program = rustix::fs::openat(self.view.from(), &place.path, flags, Mode::empty()).ok()?;
+        let program = self.open_program(place)?;
         let mut start = [0; 2];
         let is_script = rustix::io::read(&program, &mut start) != Ok(2) || start == *b"#!";
         let mount = rustix::fs::fstatvfs(&program).ok()?;
         (!is_script && !mount.f_flag.contains(StatVfsMountFlags::NOSUID)).then_some(program)
+    }
+
+    fn open_program(&self, place: &Place) -> Option<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        rustix::fs::openat(self.view.from(), &place.path, flags, Mode::empty()).ok()
     }
 
     /// The random bytes that the kernel gives every program anew (`AT_RANDOM`, getauxval(3)). Where memory lies would not

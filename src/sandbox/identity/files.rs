@@ -1,20 +1,26 @@
 //! Calls about files: what they are, whom they belong to, new devices.
 
+use std::os::fd::AsFd as _;
+
 use rbuild_userns::seccomp::notify::Answer;
 use rbuild_userns::seccomp::notify::call::{Address, File, Form};
 use rbuild_userns::status::{Status, Wanted};
-use rustix::fs::{FileType, Gid, Mode, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
-use super::Errno;
 use super::caller::Caller;
 use super::capabilities::CHOWN;
-use super::clerk::Desk;
+use super::clerk::{Desk, locked};
+use super::creation::Spot;
 use super::people::Identity;
 use super::view::{Fresh, Place, field};
-use crate::rootfs::{Inode, Owner, Record};
+use super::{Errno, errno};
+use crate::rootfs::{Device, Files, Inode, Owner, Ownership, Record};
 
 /// Setuid and setgid.
 const PRIVILEGED: u32 = 0o6000;
+/// The kinds of devices.
+const S_IFCHR: u32 = FileType::CharacterDevice.as_raw_mode();
+const S_IFBLK: u32 = FileType::BlockDevice.as_raw_mode();
 
 impl Desk<'_> {
     pub(super) fn status(&mut self, caller: &Caller<'_>, file: File, into: Address, form: Form) -> Answer {
@@ -27,22 +33,27 @@ impl Desk<'_> {
     /// The attributes of a file, if they are others than the kernel's.
     fn other_status(&mut self, caller: &Caller<'_>, file: File, form: Form) -> Option<Vec<u8>> {
         let wanted = match form {
-            Form::Stat | Form::X86(_) => Wanted::BASIC,
-            Form::Statx(mask) => Wanted::BASIC.and(mask),
+            Form::Stat | Form::X86(_) => self.wanted(),
+            Form::Statx(mask) => self.wanted().and(mask),
         };
         let (place, mut status) = match self.view.find(caller, file, wanted, Fresh::AsAsked) {
             None if !self.books.elsewhere().is_empty() => self.view.find_by_links(caller, file, wanted),
             found => found,
         }?;
-        let Record { owner, changed } = self.record(&place, &status)?;
+        let Record { owner, changed, device } = self.record(&place, &status)?;
         // later than what the kernel knows, if the owner changed behind its back
         let changed = changed.filter(|changed| *changed > status.changed());
-        if (owner.uid, owner.gid) == status.owner() && changed.is_none() {
+        if (owner.uid, owner.gid) == status.owner() && changed.is_none() && device.is_none() {
             return None;
         }
         status.set_owner(owner.uid, owner.gid);
         if let Some(changed) = changed {
             status.set_changed(changed);
+        }
+        match device {
+            Some(Device::Char { major, minor }) => status.set_device(S_IFCHR, major, minor),
+            Some(Device::Block { major, minor }) => status.set_device(S_IFBLK, major, minor),
+            None => {}
         }
         match form {
             Form::Stat => Some(status.to_stat()),
@@ -58,11 +69,14 @@ impl Desk<'_> {
 
     /// What is recorded of the file at a place, or what the kernel says if nothing is.
     fn record(&self, place: &Place, status: &Status) -> Option<Record> {
-        let as_owned_by = |owner| Record { owner, changed: None };
+        let as_owned_by = |owner| Record { owner, changed: None, device: None };
         let (uid, gid) = status.owner();
         let as_shown = as_owned_by(Owner { uid, gid });
-        if let Some(root) = self.books.root(status.device()) {
-            return Some(root.record(&self.inode(place, status)?).unwrap_or(as_shown));
+        if self.books.root(status.device()).is_some() {
+            let inode = self.inode(place, status)?;
+            // a file of another mount may lie on the same file system
+            let elsewhere = || self.books.elsewhere().get(&inode).copied().map(as_owned_by);
+            return Some(self.noted(&inode).or_else(elsewhere).unwrap_or(as_shown));
         }
         if self.books.elsewhere().is_empty() {
             return Some(as_shown);
@@ -71,10 +85,32 @@ impl Desk<'_> {
         Some(self.books.elsewhere().get(&inode).copied().map_or(as_shown, as_owned_by))
     }
 
-    /// Asks for the time of birth where it matters: FUSE would send a message for it.
+    /// What the root's table has of an inode. Another clerk may be about to note something.
+    fn noted(&self, inode: &Inode) -> Option<Record> {
+        let root = self.books.root_of(inode)?;
+        let noted = root.record(inode);
+        if noted.is_none() && matches!(root.files(), Files::Registered(_)) {
+            drop(locked(&self.books.making));
+            return root.record(inode);
+        }
+        noted
+    }
+
+    /// What is asked for of every file. FUSE would send a message for the time of birth.
+    pub(super) fn wanted(&self) -> Wanted {
+        match self.books.files() {
+            Files::Served(_) => Wanted::BASIC,
+            Files::Registered(_) => Wanted::BORN,
+        }
+    }
+
+    /// Asks for the time of birth where it matters.
     pub(super) fn inode(&self, place: &Place, status: &Status) -> Option<Inode> {
-        let is_named_by_number = self.books.root(status.device()).is_some_and(|root| !root.goes_by_birth());
-        let born = if is_named_by_number { (0, 0) } else { self.view.status(place, Wanted::BORN)?.born() };
+        let born = match self.books.root(status.device()).map(Ownership::files) {
+            Some(Files::Served(_)) => (0, 0),
+            _ if status.knows_birth() => status.born(),
+            _ => self.view.status(place, Wanted::BORN)?.born(),
+        };
         Some(Inode { device: status.device(), number: status.number(), born })
     }
 
@@ -85,8 +121,9 @@ impl Desk<'_> {
         user: Option<u32>,
         group: Option<u32>,
     ) -> Result<Answer, Errno> {
-        let found = self.view.find(caller, file, Wanted::BASIC, Fresh::AsKnown);
-        let found = found.or_else(|| self.view.find_by_links(caller, file, Wanted::BASIC));
+        let wanted = self.wanted();
+        let found = self.view.find(caller, file, wanted, Fresh::AsKnown);
+        let found = found.or_else(|| self.view.find_by_links(caller, file, wanted));
         let Some((place, status)) = found else { return Ok(Answer::Go) };
         // what is not the invoking user's is the kernel's to judge
         if status.owner().0 != 0 {
@@ -100,10 +137,15 @@ impl Desk<'_> {
         if !changes_nothing && !self.books.people.of(caller.thread).may_give(before, after) {
             return Err(Errno::PERM);
         }
-        let root = self.books.root(inode.device);
+        let root = self.books.root_of(&inode);
         caller.still_waits()?;
+        let maker = match root.map(Ownership::files) {
+            Some(Files::Served(maker)) => Some(maker),
+            Some(Files::Registered(_)) => return self.register(&place, (before, after)),
+            None => None,
+        };
         if FileType::from_raw_mode(status.mode()) != FileType::Directory
-            && (status.mode() & PRIVILEGED != 0 || root.is_some_and(|root| root.has_capabilities(&inode)))
+            && (status.mode() & PRIVILEGED != 0 || maker.is_some_and(|maker| maker.has_capabilities(&inode)))
         {
             // the kernel takes setuid bits and capabilities away, as it would for any new owner
             let (root, roots) = (Some(Uid::ROOT), Some(Gid::ROOT));
@@ -124,27 +166,35 @@ impl Desk<'_> {
         device: u32,
     ) -> Result<Answer, Errno> {
         let Some(place) = self.view.place(caller, file) else { return Ok(Answer::Go) };
-        let path = place.path.to_bytes();
-        let split = path.iter().rposition(|&byte| byte == b'/').ok_or(Errno::INVAL)?;
-        let name = &path[split + 1..];
-        if matches!(name, b"" | b"." | b"..") || name.len() > 255 {
+        let Some(spot) = Spot::of(&place).filter(|spot| spot.name.count_bytes() <= 255) else {
             return Ok(Answer::Go);
-        }
-        let directory = if split == 0 { &b"/"[..] } else { &path[..split] };
-        let directory =
-            Place { path: std::ffi::CString::new(directory).map_err(|_| Errno::INVAL)?, flags: 0 };
-        let Some(above) = self.view.status(&directory, Wanted::BASIC) else { return Ok(Answer::Go) };
+        };
+        let directory = &spot.directory;
+        let Some(above) = self.view.status(directory, self.wanted()) else { return Ok(Answer::Go) };
         // a node of a tmpfs or volume would be the host's: the kernel refuses it
-        let Some(root) = self.books.root(above.device()) else { return Ok(Answer::Go) };
+        let Some(root) = self.books.root(above.device()).filter(|_| self.is_of_the_root(directory)) else {
+            return Ok(Answer::Go);
+        };
         let identity = self.books.people.of(caller.thread);
         if identity.user.effective != 0 {
             return Err(Errno::PERM);
         }
-        let parent = self.inode(&directory, &above).ok_or(Errno::NOENT)?;
+        let maker = match root.files() {
+            Files::Served(maker) => maker,
+            Files::Registered(_) => {
+                let (major, minor) = numbers(device);
+                let device = match FileType::from_raw_mode(mode) {
+                    FileType::BlockDevice => Device::Block { major, minor },
+                    _ => Device::Char { major, minor },
+                };
+                return self.stand_in(caller, &spot, Mode::from_raw_mode(mode), device);
+            }
+        };
+        let parent = self.inode(directory, &above).ok_or(Errno::NOENT)?;
         let umask = self.umask(caller.thread).ok_or(Errno::SRCH)?;
         let owner = Owner { uid: identity.user.file_system, gid: identity.group.file_system };
         caller.still_waits()?;
-        root.make_device(&parent, name, (mode, umask), device, owner)?;
+        maker.make_device(&parent, spot.name.to_bytes(), (mode, umask), device, owner)?;
         self.show(&place)?;
         Ok(Answer::Value(0))
     }
@@ -160,10 +210,48 @@ impl Desk<'_> {
         }
     }
 
-    fn umask(&self, thread: i32) -> Option<u32> {
+    pub(super) fn umask(&self, thread: i32) -> Option<u32> {
         let status = self.view.text(thread, "status")?;
         u32::from_str_radix(field(&status, "Umask:")?, 8).ok()
     }
+
+    /// Whether a directory lies in the root itself, and not in a volume on the same file system.
+    fn is_of_the_root(&self, directory: &Place) -> bool {
+        let mount = |place: &Place| self.view.status(place, Wanted::MOUNT)?.mount();
+        match self.books.files() {
+            Files::Served(_) => true,
+            Files::Registered(_) => {
+                let mount_of_root = mount(&Place { path: c"/".into(), flags: 0 });
+                mount_of_root.is_some() && mount(directory) == mount_of_root
+            }
+        }
+    }
+
+    /// A new owner in the table beside the kernel's files. The kernel is asked to make root their owner, as they are: it
+    /// moves the time of change and takes setuid bits and capabilities away, as it would for any new owner.
+    fn register(&mut self, place: &Place, (before, after): (Owner, Owner)) -> Result<Answer, Errno> {
+        const ROOT: Owner = Owner { uid: 0, gid: 0 };
+        if (before, after) == (ROOT, ROOT) {
+            return Ok(Answer::Go);
+        }
+        let flags = if place.at_flags().is_empty() { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(self.view.from(), &place.path, flags, Mode::empty())?;
+        let empty = AtFlags::EMPTY_PATH;
+        rustix::fs::chownat(&file, c"", Some(Uid::ROOT), Some(Gid::ROOT), empty)?;
+        let status =
+            Status::of(file.as_fd(), c"", empty.bits(), Wanted::BORN).map_err(|error| errno(&error))?;
+        let inode = Inode { device: status.device(), number: status.number(), born: status.born() };
+        self.books.root_of(&inode).ok_or(Errno::STALE)?.set_owner(&inode, after)?;
+        self.books.elsewhere().remove(&inode);
+        self.young.keep(inode.born, || Ok(file))?;
+        Ok(Answer::Value(0))
+    }
+}
+
+/// Major and minor of the kernel's 32-bit encoding (`new_decode_dev` in `linux/kdev_t.h`).
+fn numbers(device: u32) -> (u32, u32) {
+    ((device & 0xf_ff00) >> 8, (device & 0xff) | ((device >> 12) & 0xf_ff00))
 }
 
 impl Identity {

@@ -15,6 +15,8 @@
 //! - **Files** belong to whom the table of their root says ([`crate::rootfs::Ownership`]): the step's, or one that a mount
 //!   shows. For a file of another mount (a tmpfs, a volume) the clerk keeps a table of its own, which is forgotten with the
 //!   step.
+//! - **New files** are the maker's: a root that is a server knows its maker; for one that is a directory the clerk makes
+//!   what is not root's ([`creation`]).
 //! - **Programs.** At `execve` setuid and setgid bits take effect by the recorded owner, unless `no_new_privs` is set or
 //!   the mount is `nosuid`.
 //! - **Rights.** Who may change which id or owner is judged by the kernel's rules, on recorded ids and capabilities. Who
@@ -33,6 +35,7 @@ mod books;
 mod caller;
 mod capabilities;
 mod clerk;
+mod creation;
 mod execute;
 mod files;
 mod ids;
@@ -43,6 +46,7 @@ mod processes;
 mod recorded;
 mod view;
 mod watch;
+mod young;
 
 pub(super) use capabilities::Sets;
 pub(super) use clerk::Clerk;

@@ -134,16 +134,23 @@ impl View {
             return None;
         }
         let given = if file.path == 0 { Vec::new() } else { caller.read_path(file.path).ok()? };
-        let flags = file.flags & (HARMLESS | NOFOLLOW);
+        if given.is_empty() && !file.may_be_empty() {
+            return None;
+        }
+        self.lead(thread, file.from, given, file.flags & (HARMLESS | NOFOLLOW))
+    }
+
+    /// Where a path leads that a thread gives; an empty one is what it starts from.
+    pub fn lead(&mut self, thread: i32, from: From, given: Vec<u8>, flags: u32) -> Option<Place> {
         if given.is_empty() {
-            let path = CString::new(self.start(thread, file.from).filter(|_| file.may_be_empty())?).ok()?;
+            let path = CString::new(self.start(thread, from)?).ok()?;
             return Some(Place { path, flags: flags & HARMLESS });
         }
         self.enter_root(thread)?;
         let path = if given[0] == b'/' {
             self.of_the_caller(thread, &given).unwrap_or(given)
         } else {
-            [self.start(thread, file.from)?.as_bytes(), b"/", &given].concat()
+            [self.start(thread, from)?.as_bytes(), b"/", &given].concat()
         };
         Some(Place { path: CString::new(path).ok()?, flags })
     }

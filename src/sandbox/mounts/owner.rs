@@ -12,9 +12,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::super::Error;
-use super::super::held::Owned;
+use super::super::held::{KeptBy, Owned};
 use super::super::root::StepRoot;
-use crate::runtime::{Attributes, Owners};
+use crate::runtime::Attributes;
 
 /// The most directories within each other.
 const MAX_DEPTH: usize = 512;
@@ -37,17 +37,16 @@ pub(super) fn give_made(
     file: BorrowedFd<'_>,
     name: &Path,
     attributes: Attributes,
-    (root, owners): (&mut StepRoot<'_>, Owners),
+    (root, owners): (&mut StepRoot<'_>, KeptBy),
 ) -> Result<(), Error> {
     let Attributes { mode, uid, gid } = attributes;
     match owners {
-        Owners::Mapped => {
+        KeptBy::Kernel => {
             let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             rustix::fs::chownat(file, "", owner.0, owner.1, AtFlags::EMPTY_PATH)
                 .map_err(|errno| Error::Owner { path: name.into(), uid, gid, source: errno.into() })?;
         }
-        // where every file is root's nobody else runs
-        Owners::Recorded | Owners::Root => remember(file, name, (uid, gid), (root, owners))?,
+        KeptBy::Server | KeptBy::Clerk => remember(file, name, (uid, gid), (root, owners))?,
     }
     // last: chown takes setuid bits away
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -59,9 +58,9 @@ pub(super) fn remember(
     file: BorrowedFd<'_>,
     name: &Path,
     owner: (u32, u32),
-    (root, owners): (&mut StepRoot<'_>, Owners),
+    (root, owners): (&mut StepRoot<'_>, KeptBy),
 ) -> Result<(), Error> {
-    if owners == Owners::Recorded && owner != (0, 0) {
+    if owners != KeptBy::Kernel && owner != (0, 0) {
         root.record(Owned::of(file, name, owner)?);
     }
     Ok(())

@@ -58,14 +58,13 @@ pub enum Ownership {
     Recorded,
 }
 
-/// What the table runs on. With recorded ownership only `fuse`: on the others a file has the owner that the kernel
-/// knows, and with one id that is one owner (`kernel` refuses to be taken then; `plain` keeps in the layer what the step
-/// left alone).
+/// What the table runs on. Not `kernel` with recorded ownership: it refuses to be taken then.
 pub const PAIRS: &[(&str, RootfsChoice, Ownership)] = &[
     ("table::kernel::mapped", RootfsChoice::Kernel, Ownership::Mapped),
     ("table::fuse::mapped", RootfsChoice::Fuse, Ownership::Mapped),
     ("table::plain::mapped", RootfsChoice::Plain, Ownership::Mapped),
     ("table::fuse::recorded", RootfsChoice::Fuse, Ownership::Recorded),
+    ("table::plain::recorded", RootfsChoice::Plain, Ownership::Recorded),
 ];
 
 /// Fewer would not be the table that was asked for.
@@ -368,7 +367,7 @@ impl Verdicts<'_> {
         let in_tars = self.frozen.tars.get(&row.dir).unwrap_or(&no_tar);
         let verdicts = [
             compare::saw(&stepped.saw, &expected.saw, self.like),
-            compare::live(&stepped.after, &expected.after),
+            compare::live(&stepped.after, &expected.after, self.like),
             compare::frozen("the stack", &layers::of_stack(&self.frozen.stack, &row.dir), &expected.after),
             compare::frozen("the tars", in_tars, &expected.after),
             compare::next(&self.next[at].after, &expected.after),

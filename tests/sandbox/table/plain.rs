@@ -146,7 +146,7 @@ impl Standing {
 
     /// Whether a process sees what stands in for a device.
     pub fn shows_stand_ins(&self) -> bool {
-        self.like == Like::Directory
+        self.like == Like::Directory && self.devices == Devices::Nodes
     }
 
     /// Whether a device is made as something that stands in for it.

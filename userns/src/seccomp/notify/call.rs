@@ -2,6 +2,7 @@
 //!
 //! The older forms (`stat`, `lchown`, …) are read as the newer ones: fewer things to answer.
 
+use super::creation::New;
 use super::x86::Layout;
 
 /// An address in the caller's memory; 0 is none.
@@ -36,6 +37,22 @@ pub enum Call {
         mode: u32,
         /// In the kernel's 32-bit encoding.
         device: u32,
+    },
+    /// A new inode that is no device.
+    Create {
+        /// Its name.
+        file: File,
+        /// What it is to be.
+        new: New,
+    },
+    /// A socket gets an address, perhaps a name in a directory.
+    Bind {
+        /// The caller's descriptor.
+        socket: i32,
+        /// Where the `struct sockaddr` stands.
+        address: Address,
+        /// Its size, in bytes.
+        size: u32,
     },
     /// The process turns into this program.
     Execute(File),

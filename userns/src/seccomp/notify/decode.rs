@@ -2,7 +2,9 @@
 
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
+use super::Scope;
 use super::call::{Ambient, Call, Change, File, Form, Kind, NOFOLLOW, Part, Privilege, low};
+use super::creation;
 use crate::seccomp::assemble::Rules;
 
 const PRIVILEGES: &[libc::c_int] = &[
@@ -61,7 +63,7 @@ const WHOLE: &[libc::c_long] = &[
 ];
 
 /// What the filter hands over.
-pub(super) fn rules() -> Result<Rules, BackendError> {
+pub(super) fn rules(scope: Scope) -> Result<Rules, BackendError> {
     let mut rules: Rules = WHOLE.iter().map(|&number| (number, Vec::new())).collect();
     let when = |argument: u8, operator, value: u32| {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into())?;
@@ -92,6 +94,9 @@ pub(super) fn rules() -> Result<Rules, BackendError> {
     };
     let peers = SeccompRule::new(vec![equals(1, libc::SOL_SOCKET)?, equals(2, libc::SO_PEERCRED)?])?;
     rules.insert(libc::SYS_getsockopt, vec![peers]);
+    if scope == Scope::OwnersAndCreations {
+        creation::add_rules(&mut rules)?;
+    }
     Ok(rules)
 }
 
@@ -140,11 +145,7 @@ impl Call {
                 user: ids(third),
                 group: ids(fourth),
             },
-            libc::SYS_mknodat => Self::MakeDevice {
-                file: File::at(first, second, NOFOLLOW),
-                mode: low(third),
-                device: low(fourth),
-            },
+            libc::SYS_mknodat => creation::node(File::at(first, second, NOFOLLOW), low(third), low(fourth)),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_stat => Self::Status { file: File::named(first, 0), into: second, form: Form::Stat },
             #[cfg(target_arch = "x86_64")]
@@ -160,9 +161,7 @@ impl Call {
                 Self::ChangeOwner { file: File::named(first, NOFOLLOW), user: ids(second), group: ids(third) }
             }
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_mknod => {
-                Self::MakeDevice { file: File::named(first, NOFOLLOW), mode: low(second), device: low(third) }
-            }
+            libc::SYS_mknod => creation::node(File::named(first, NOFOLLOW), low(second), low(third)),
             libc::SYS_execve => Self::Execute(File::named(first, 0)),
             libc::SYS_execveat => Self::Execute(File::at(first, second, low(fifth))),
             libc::SYS_chroot
@@ -198,7 +197,7 @@ impl Call {
             }
             libc::SYS_capget => Self::Capabilities(first, second),
             libc::SYS_capset => Self::ChangeCapabilities(first, second),
-            _ => return None,
+            number => return creation::decode(number, arguments),
         })
     }
 }
@@ -215,7 +214,7 @@ mod tests {
 
     #[test]
     fn whatever_is_handed_over_is_understood() {
-        for number in rules().unwrap().into_keys() {
+        for number in rules(Scope::OwnersAndCreations).unwrap().into_keys() {
             let number = i32::try_from(number).unwrap();
             assert!(Call::decode(number, [0; 6]).is_some(), "system call {number}");
         }

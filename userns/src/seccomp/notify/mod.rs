@@ -4,6 +4,7 @@
 //! through ([`Answer::Go`]) lets the kernel judge it as if nobody had looked.
 
 pub mod call;
+pub mod creation;
 mod decode;
 mod x86;
 
@@ -17,6 +18,15 @@ use super::assemble;
 use crate::error::{Error, refused};
 use call::{Call, Width};
 pub use x86::Layout;
+
+/// Which calls are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those about identities and owners.
+    Owners,
+    /// And those that make an inode.
+    OwnersAndCreations,
+}
 
 /// The program that hands calls over, ready to be installed.
 pub struct Handover(Vec<sock_filter>);
@@ -49,15 +59,24 @@ pub enum Answer {
     Errno(i32),
 }
 
+/// What becomes of a descriptor when its process turns into a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtExec {
+    /// `O_CLOEXEC`
+    Closes,
+    /// It is the program's.
+    Stays,
+}
+
 impl Handover {
-    /// Hands over what [`Call`] knows, be it made the native way or, on 64-bit x86, that of 32-bit x86; everything else is
+    /// Hands over what [`Call`] knows of this scope, be it made the native way or, on 64-bit x86, that of 32-bit x86; everything else is
     /// as before. To other ways, x32 among them, there is no system call: nobody would answer.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new(scope: Scope) -> Result<Self, Error> {
         #[cfg(target_arch = "x86_64")]
-        let program = decode::rules()
-            .and_then(|native| x86::rules().and_then(|x86| assemble::handover(native, Some(x86))));
+        let program = decode::rules(scope)
+            .and_then(|native| x86::rules(scope).and_then(|x86| assemble::handover(native, Some(x86))));
         #[cfg(not(target_arch = "x86_64"))]
-        let program = decode::rules().and_then(|native| assemble::handover(native, None));
+        let program = decode::rules(scope).and_then(|native| assemble::handover(native, None));
         program.map(Self).map_err(Error::Assemble)
     }
 
@@ -137,6 +156,21 @@ impl Listener {
     /// Lets the caller go on. One that is gone is fine.
     pub fn answer(&self, waiting: &Waiting, answer: Answer) -> Result<(), Error> {
         self.answer_id(waiting.id, answer)
+    }
+
+    /// Gives the caller, who goes on waiting, a descriptor of its own. Returns its number there. Errors with EMFILE where it
+    /// may have no more, and with ENOENT if it is gone. Linux 5.9.
+    pub fn hand(&self, waiting: &Waiting, descriptor: BorrowedFd<'_>, at_exec: AtExec) -> io::Result<i32> {
+        let newfd_flags = match at_exec {
+            AtExec::Closes => libc::O_CLOEXEC.unsigned_abs(),
+            AtExec::Stays => 0,
+        };
+        let srcfd = descriptor.as_raw_fd().cast_unsigned();
+        let request = libc::seccomp_notif_addfd { id: waiting.id, flags: 0, srcfd, newfd: 0, newfd_flags };
+        // SAFETY: the request is live for the call and only read.
+        let number =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const request) };
+        if number < 0 { Err(io::Error::last_os_error()) } else { Ok(number) }
     }
 
     fn answer_id(&self, id: u64, answer: Answer) -> Result<(), Error> {

@@ -6,6 +6,7 @@ mod table {
 
     /// A name, the native call with the same arguments, and how wide its ids are.
     pub const LIKE: &[(&str, libc::c_long, Width)] = &[
+        ("bind", libc::SYS_bind, Wide),
         ("capget", libc::SYS_capget, Wide),
         ("capset", libc::SYS_capset, Wide),
         ("chown", libc::SYS_chown, Narrow),
@@ -13,6 +14,7 @@ mod table {
         ("chroot", libc::SYS_chroot, Wide),
         ("clone", libc::SYS_clone, Wide),
         ("clone3", libc::SYS_clone3, Wide),
+        ("creat", libc::SYS_creat, Wide),
         ("execve", libc::SYS_execve, Wide),
         ("execveat", libc::SYS_execveat, Wide),
         ("fchown", libc::SYS_fchown, Narrow),
@@ -42,8 +44,13 @@ mod table {
         ("lchown32", libc::SYS_lchown, Wide),
         ("lstat", libc::SYS_lstat, Narrow),
         ("lstat64", libc::SYS_lstat, Wide),
+        ("mkdir", libc::SYS_mkdir, Wide),
+        ("mkdirat", libc::SYS_mkdirat, Wide),
         ("mknod", libc::SYS_mknod, Wide),
         ("mknodat", libc::SYS_mknodat, Wide),
+        ("open", libc::SYS_open, Wide),
+        ("openat", libc::SYS_openat, Wide),
+        ("openat2", libc::SYS_openat2, Wide),
         ("pivot_root", libc::SYS_pivot_root, Wide),
         ("prctl", libc::SYS_prctl, Wide),
         ("prlimit64", libc::SYS_prlimit64, Wide),
@@ -70,6 +77,8 @@ mod table {
         ("stat", libc::SYS_stat, Narrow),
         ("stat64", libc::SYS_stat, Wide),
         ("statx", libc::SYS_statx, Wide),
+        ("symlink", libc::SYS_symlink, Wide),
+        ("symlinkat", libc::SYS_symlinkat, Wide),
         ("ugetrlimit", libc::SYS_getrlimit, Wide),
         ("unshare", libc::SYS_unshare, Wide),
     ];
@@ -96,6 +105,7 @@ mod on_x86_64 {
 
     use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
+    use super::super::Scope;
     use super::super::call::{Call, Change, Form, Width};
     use super::super::decode::rules as native_rules;
     use super::Layout;
@@ -104,9 +114,10 @@ mod on_x86_64 {
     use crate::seccomp::calls::{self, Abi};
 
     /// What is handed over.
-    pub fn rules() -> Result<Rules, BackendError> {
-        let (native, numbers) = (native_rules()?, calls::numbers(Abi::X86));
-        let like = LIKE.iter().map(|(name, like, _)| (numbers[name], native[like].clone()));
+    pub fn rules(scope: Scope) -> Result<Rules, BackendError> {
+        let (native, numbers) = (native_rules(scope)?, calls::numbers(Abi::X86));
+        let rule = |(name, like, _): &(&str, _, _)| Some((numbers[name], native.get(like)?.clone()));
+        let like = LIKE.iter().filter_map(rule);
         let obsolete = OBSOLETE.iter().map(|name| (numbers[name], Vec::new()));
         let get_option = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, GET_OPTION)?;
         let option = (numbers[SOCKETS], vec![SeccompRule::new(vec![get_option])?]);
@@ -192,12 +203,13 @@ mod on_x86_64 {
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
+    use super::super::Scope;
     use super::super::call::{Call, Change, File, Form, From, Kind, Part, Width};
     use super::*;
 
     #[test]
     fn whatever_is_handed_over_is_understood() {
-        let rules = rules().unwrap();
+        let rules = rules(Scope::OwnersAndCreations).unwrap();
         assert_eq!(rules.len(), table::LIKE.len() + table::OBSOLETE.len() + 1);
         for number in rules.into_keys() {
             assert!(decode(i32::try_from(number).unwrap(), [0; 6]).is_some(), "system call {number}");
