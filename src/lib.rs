@@ -13,7 +13,7 @@
 //! | 4 | [`transfer`]: pull and push |
 //! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
 //! | 2 | [`rootfs`]: stacks of layers, FUSE, drivers · [`runtime`]: the client of the sandbox |
-//! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`progress`]: news |
+//! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`web`]: files · [`git`]: repositories · [`progress`]: news |
 //! | 0 | [`oci`], [`dockerfile`]: text and values, nothing else |
 //!
 //! Below `cli` nothing prints, exits or asks the environment: options come in as values, news goes out through
@@ -44,6 +44,7 @@ pub mod build;
 pub mod cli;
 pub mod dockerfile;
 pub mod fuse;
+pub mod git;
 pub mod layer;
 pub mod oci;
 pub mod progress;
@@ -53,6 +54,7 @@ pub mod runtime;
 pub mod sandbox;
 pub mod store;
 pub mod transfer;
+pub mod web;
 
 /// The re-exec entry: call it first in `main`, before any thread exists. Returns at once in an ordinary process; in a
 /// process that was started as a sandbox it runs the sandbox and never returns.

@@ -34,6 +34,31 @@ const XATTR_VALUE: usize = 64 << 10;
 pub(super) struct Context {
     root: OwnedFd,
     ignore: IgnoreFile,
+    attributes: Attributes,
+}
+
+/// Whose modes and times the files have.
+enum Attributes {
+    /// Their own.
+    Own,
+    /// Those that every checkout of a commit has: whether somebody may execute is all that a commit says of a mode. The
+    /// time is the commit's, where one is given.
+    Commit(Option<Timestamp>),
+}
+
+impl Attributes {
+    fn of(&self, mut item: Item) -> Item {
+        if let Self::Commit(mtime) = self {
+            item.meta.mode = match item.kind {
+                EntryKind::File { .. } if item.meta.mode & 0o111 == 0 => 0o644,
+                EntryKind::Symlink(_) => 0o777,
+                _ => 0o755,
+            };
+            item.meta.mtime = mtime.unwrap_or(item.meta.mtime);
+            item.meta.xattrs.clear();
+        }
+        item
+    }
 }
 
 impl Context {
@@ -44,7 +69,14 @@ impl Context {
         let root = rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| at(errno.into()))?;
         let ignore =
             IgnoreFile::parse(ignore.unwrap_or_default()).map_err(|why| Error::Ignore(why.to_string()))?;
-        Ok(Self { root, ignore })
+        Ok(Self { root, ignore, attributes: Attributes::Own })
+    }
+
+    /// The checkout of a commit at `root`, its files as old as `mtime`.
+    pub(super) fn of_checkout(root: &Path, mtime: Option<Timestamp>) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Self { root, ignore: IgnoreFile::default(), attributes: Attributes::Commit(mtime) })
     }
 
     /// Whether the ignore file hides `path`.
@@ -94,7 +126,7 @@ impl Context {
 
     /// What is at `path` itself.
     pub(super) fn item(&self, path: &[u8]) -> io::Result<Item> {
-        item(path.to_vec(), self.open_beneath(path, NAME_ONLY)?.as_fd())
+        Ok(self.attributes.of(item(path.to_vec(), self.open_beneath(path, NAME_ONLY)?.as_fd())?))
     }
 
     /// The entries of directory `path`, sorted; hidden ones too.
@@ -111,7 +143,7 @@ impl Context {
         names.sort_unstable();
         let child = |name: &Vec<u8>| {
             let entry = rustix::fs::openat(&directory, &**name, NAME_ONLY | NOT_FOLLOWED, Mode::empty())?;
-            item(join(path, name), entry.as_fd())
+            Ok(self.attributes.of(item(join(path, name), entry.as_fd())?))
         };
         names.iter().map(child).collect()
     }

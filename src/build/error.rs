@@ -164,6 +164,25 @@ pub enum StepError {
         /// What is wrong with it.
         source: crate::layer::Error,
     },
+    /// A file of the web cannot be had.
+    #[error(transparent)]
+    Web(#[from] crate::web::Error),
+    /// A repository cannot be had.
+    #[error(transparent)]
+    Git(#[from] crate::git::Error),
+    /// The words that name a repository are wrong.
+    #[error(transparent)]
+    Remote(#[from] crate::git::InvalidRemote),
+    /// A file of the web is not the one that was expected.
+    #[error("{url}: digest mismatch: expected {expected}, found {found}")]
+    Checksum {
+        /// Which.
+        url: String,
+        /// What `--checksum` says, or what the server said was unchanged.
+        expected: crate::oci::Digest,
+        /// What came.
+        found: crate::oci::Digest,
+    },
     /// A user or group name is in neither the image's passwd nor its group file.
     #[error("unable to find {kind} {name}: no matching entries in {file} of the image")]
     NoSuchId {

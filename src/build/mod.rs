@@ -84,6 +84,8 @@ pub struct Options {
     pub rootfs: RootfsChoice,
     /// How many stages are built at a time, at most.
     pub jobs: NonZeroUsize,
+    /// How files of the web are fetched.
+    pub web: crate::web::Options,
     /// How the sandbox is started.
     pub sandbox: crate::runtime::Options,
 }

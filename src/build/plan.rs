@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::StepError;
-use crate::dockerfile::{Copy, Dockerfile, Instruction, MountSpec, Source, Step};
+use super::copy::path_of;
+use super::copy::remote::Remote;
+use crate::dockerfile::{Copy, Dockerfile, Instruction, MountSpec, Step};
 
 /// The index of the stage called `name` among the first `before` ones: the last of that name, or the one
 /// with that number.
@@ -71,40 +73,12 @@ pub(super) fn supported(step: &Step) -> Result<(), StepError> {
 }
 
 fn supported_copy(verb: &str, copy: &Copy) -> Result<(), StepError> {
-    let flags = [
-        (format!("{verb} --checksum"), copy.checksum.is_some()),
-        (format!("{verb} --keep-git-dir"), copy.keep_git_dir.is_some()),
-    ];
-    refuse(&flags)?;
-    supported_sources(verb, copy)
-}
-
-/// Refuses sources that are not files of a tree; asked again when variables have become words.
-pub(super) fn supported_sources(verb: &str, copy: &Copy) -> Result<(), StepError> {
-    let remote = copy.sources.iter().find_map(|source| match source {
-        Source::Path(path) => remote_kind(path).map(|kind| (path, kind)),
-        Source::Heredoc(_) => None,
-    });
-    match remote {
-        Some((path, kind)) if verb == "COPY" => {
-            Err(StepError::Invalid(format!("source can't be a {kind} for COPY: {path}")))
-        }
-        Some((path, kind)) => Err(StepError::Unsupported(format!("ADD of a {kind} ({path})"))),
-        None => Ok(()),
+    // What a variable brings is judged when it has its value.
+    let is_variable = |word: &str| word.contains('$');
+    let words = || copy.sources.iter().filter_map(path_of);
+    if words().any(is_variable) || copy.checksum.as_deref().is_some_and(is_variable) {
+        return Ok(());
     }
-}
-
-fn refuse(flags: &[(impl AsRef<str>, bool)]) -> Result<(), StepError> {
-    match flags.iter().find(|(_, given)| *given) {
-        Some((flag, _)) => Err(StepError::Unsupported(flag.as_ref().to_owned())),
-        None => Ok(()),
-    }
-}
-
-fn remote_kind(source: &str) -> Option<&'static str> {
-    let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| source.starts_with(prefix));
-    if is(&["git://", "ssh://", "git@"]) {
-        return Some("git ref");
-    }
-    is(&["http://", "https://", "ftp://"]).then_some("URL")
+    Remote::check_flags(verb, copy)?;
+    words().try_for_each(|word| Remote::of(verb, word, copy).map(drop))
 }

@@ -98,6 +98,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         build_args.extend(environment::assignment(text));
     }
     let client = args.registry.client()?;
+    let web = args.registry.web();
     let options = Options {
         context: args.context,
         dockerfile,
@@ -113,6 +114,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         jobs: jobs(args.jobs),
         further_groups: args.step.further_groups(),
         rootfs: context.global.rootfs,
+        web,
         sandbox: runtime::Options {
             groups: args.step.groups()?,
             maps: args.step.maps()?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::environment;
 use super::failure::Failure;
 use crate::registry::{Client, Options};
+use crate::web;
 
 /// Registry access.
 #[derive(clap::Args)]
@@ -31,6 +32,16 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// How files of the web are fetched: with the same patience.
+    pub(super) fn web(&self) -> web::Options {
+        web::Options {
+            insecure: !self.tls_verify,
+            retries: self.retry,
+            retry_delay: Duration::from_secs(self.retry_delay),
+            limit: web::LIMIT,
+        }
+    }
+
     /// A client with these options.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let credentials = self.creds.as_deref().map(|creds| {

@@ -52,6 +52,7 @@
 mod blobs;
 mod cache;
 mod diffids;
+mod downloads;
 mod durable;
 mod error;
 mod find;

@@ -2,6 +2,9 @@
 
 mod archives;
 mod flags;
+mod repositories;
+mod server;
+mod urls;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -1,8 +1,8 @@
 //! ADD of a local archive: its entries become the layer's.
 //!
 //! What counts as an archive is decided by content: it can be unpacked, and its first tar header can be
-//! read. Entries land below the destination; a symlink that the stage already has on their way is
-//! followed inside the root, one that the archive itself made is not.
+//! read. Entries land below the destination; symlinks on their way, the stage's and the archive's own, are
+//! followed inside the root.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -11,8 +11,10 @@ use super::super::StepError;
 use super::super::context::join;
 use super::landing::conflict;
 use super::tree::{Item, Tree};
-use crate::layer::{Content, EntryKind, Error, LayerWriter, Limits, Metadata, TarReader, decompress_archive};
-use crate::rootfs::{Follow, Stack};
+use crate::layer::{
+    Content, EntryKind, Error, Kind, LayerWriter, Limits, Metadata, TarReader, decompress_archive,
+};
+use crate::rootfs::Stack;
 
 /// How much of a file, unpacked, tells whether it is an archive, in bytes.
 const START: usize = 64 << 10;
@@ -22,12 +24,7 @@ pub(super) fn is_archive(tree: &Tree<'_>, item: &Item) -> Result<bool, StepError
     if !matches!(item.kind, EntryKind::File { size } if size > 0) {
         return Ok(false);
     }
-    Ok(begins_a_tar(tree.open(item)?))
-}
-
-/// Whether `file`, unpacked if it is packed, begins with a tar header.
-pub(super) fn begins_a_tar(file: Box<dyn Read + Send + '_>) -> bool {
-    let Ok(mut plain) = decompress_archive(file) else { return false };
+    let Ok(mut plain) = decompress_archive(tree.open(item)?) else { return Ok(false) };
     let mut start = Vec::new();
     let mut block = [0; 512];
     while start.len() < START {
@@ -40,8 +37,8 @@ pub(super) fn begins_a_tar(file: Box<dyn Read + Send + '_>) -> bool {
     }
     match TarReader::new(&start[..], Limits::default()).next_entry() {
         // A header with a right checksum whose entry cannot be taken: unpacking it says why.
-        Ok(Some(_)) | Err(Error::Entry { .. }) => true,
-        Ok(None) | Err(_) => false,
+        Ok(Some(_)) | Err(Error::Entry { .. }) => Ok(true),
+        Ok(None) | Err(_) => Ok(false),
     }
 }
 
@@ -61,9 +58,8 @@ pub(super) fn unpack(
         let path = paths.locate(&entry.path)?;
         let (uid, gid) = owner.unwrap_or((entry.meta.uid, entry.meta.gid));
         let meta = Metadata { uid, gid, ..entry.meta };
-        let is_directory = entry.kind == EntryKind::Directory;
         if !path.is_empty() {
-            paths.own.insert(path.clone(), is_directory);
+            paths.own.insert(path.clone(), Made::of(&entry.kind));
         }
         let target;
         let content = match &entry.kind {
@@ -91,29 +87,87 @@ pub(super) fn unpack(
     Ok(())
 }
 
+/// What the archive made at a path.
+enum Made {
+    Directory,
+    Symlink(Vec<u8>),
+    Other,
+}
+
+impl Made {
+    fn of(kind: &EntryKind) -> Self {
+        match kind {
+            EntryKind::Directory => Self::Directory,
+            EntryKind::Symlink(target) => Self::Symlink(target.clone()),
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Maps an archive's names to paths of the root.
 struct Paths<'a> {
     stack: &'a Stack,
     dest: &'a [u8],
-    /// What the archive has made so far: whether it is a directory.
-    own: HashMap<Vec<u8>, bool>,
+    /// What the archive has made so far.
+    own: HashMap<Vec<u8>, Made>,
 }
 
 impl Paths<'_> {
+    /// Where `name` lands: symlinks on its way are followed inside the root, the archive's own and the stage's.
     fn locate(&self, name: &[u8]) -> Result<Vec<u8>, StepError> {
-        let mut parents: Vec<&[u8]> = name.split(|&b| b == b'/').collect();
-        let last = parents.pop().unwrap_or_default();
+        let mut pending = reversed(name);
+        let last = pending.first().cloned().unwrap_or_default();
+        pending.drain(..pending.len().min(1));
         let mut path = self.dest.to_vec();
-        for parent in parents {
-            let next = join(&path, parent);
-            path = match self.own.get(&next) {
-                Some(true) => next,
-                Some(false) => {
-                    return Err(conflict(name, &next, "the archive made this parent no directory"));
-                }
-                None => self.stack.resolve(&next, Follow::Last)?.path,
+        let mut links = 0;
+        while let Some(component) = pending.pop() {
+            if component == b".." {
+                path.truncate(path.iter().rposition(|&b| b == b'/').unwrap_or(0));
+                continue;
+            }
+            let next = join(&path, &component);
+            let Some(target) = self.link_at(name, &next)? else {
+                path = next;
+                continue;
             };
+            links += 1;
+            if links > Stack::MAX_LINKS {
+                return Err(conflict(name, &next, "too many levels of symbolic links"));
+            }
+            if target.starts_with(b"/") {
+                path.clear();
+            }
+            pending.extend(reversed(&target));
         }
-        Ok(if last.is_empty() { path } else { join(&path, last) })
+        Ok(if last.is_empty() { path } else { join(&path, &last) })
     }
+
+    /// The target of the symlink at `path`, whose parents are none; `None` if a directory is there, or nothing.
+    fn link_at(&self, name: &[u8], path: &[u8]) -> Result<Option<Vec<u8>>, StepError> {
+        let no_directory = || conflict(name, path, "a parent is no directory");
+        match self.own.get(path) {
+            Some(Made::Directory) => return Ok(None),
+            Some(Made::Symlink(target)) => return Ok(Some(target.clone())),
+            Some(Made::Other) => return Err(no_directory()),
+            None => {}
+        }
+        let mut node = self.stack.root();
+        for component in path.split(|&b| b == b'/') {
+            match self.stack.child(&node, component) {
+                Some(child) => node = child,
+                None => return Ok(None),
+            }
+        }
+        match self.stack.inode(&node).kind {
+            Kind::Directory => Ok(None),
+            Kind::Symlink(target) => Ok(Some(target.to_vec())),
+            _ => Err(no_directory()),
+        }
+    }
+}
+
+/// The components of a path, last first, without those that mean nothing.
+fn reversed(path: &[u8]) -> Vec<Vec<u8>> {
+    let components = path.split(|&b| b == b'/').filter(|name| !name.is_empty() && *name != b".");
+    components.rev().map(<[u8]>::to_vec).collect()
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::super::StepError;
 use super::landing::{Placed, Source, What};
 use super::tree::{Item, Tree};
-use super::work::Work;
+use super::work::{Archive, Work};
 use crate::layer::EntryKind;
 
 /// A file changed less than this long ago may change again without a trace in its times: the coarsest
@@ -39,14 +39,17 @@ pub(super) fn content(work: &Work<'_>) -> Result<[u8; 32], StepError> {
         }
     }
     for archive in &work.archives {
-        hasher.field(&archive.dest);
+        hasher.archive(archive, work);
         hasher.field(&digests.next().expect("there is a digest for each file"));
     }
     Ok(hasher.0.finalize().into())
 }
 
-/// The digest over what tells that nothing was touched; `None` where a file is too young to tell.
+/// The digest over what tells that nothing was touched; `None` where a file is too young to tell, or was just fetched.
 pub(super) fn quick(work: &Work<'_>, source: &str) -> Option<[u8; 32]> {
+    if work.trees.iter().any(|tree| matches!(tree, Tree::Body(_) | Tree::Checkout(_))) {
+        return None;
+    }
     let young = SystemTime::now().checked_sub(YOUNG)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
     let mut hasher = Fields::default();
     hasher.field(source.as_bytes());
@@ -57,7 +60,7 @@ pub(super) fn quick(work: &Work<'_>, source: &str) -> Option<[u8; 32]> {
         }
     }
     for archive in &work.archives {
-        hasher.field(&archive.dest);
+        hasher.archive(archive, work);
         hasher.identity(&archive.item, young)?;
     }
     Some(hasher.0.finalize().into())
@@ -71,6 +74,12 @@ impl Fields {
     fn field(&mut self, bytes: &[u8]) {
         self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    /// Where an archive goes and whose it becomes. Its bytes are another field.
+    fn archive(&mut self, archive: &Archive, work: &Work<'_>) {
+        self.field(&archive.dest);
+        self.field(format!("{:?}", work.owner).as_bytes());
     }
 
     fn entry(&mut self, path: &[u8], placed: &Placed) {

@@ -31,9 +31,14 @@ pub(super) enum What {
     Text(Vec<u8>),
 }
 
-/// Which of an instruction's trees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Source(pub usize);
+/// Where an item comes from. Two names of one file stay one file only if they come from the same source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Source {
+    /// Which of the instruction's trees.
+    pub tree: usize,
+    /// Which of its words, and which of the items that its wildcards match.
+    pub part: (usize, usize),
+}
 
 /// What the flags say of everything that is copied.
 pub(super) struct Rules {
@@ -86,7 +91,7 @@ impl<'a> Landing<'a> {
 
     /// One of the trees.
     pub(super) fn tree(&self, source: Source) -> &'a Tree<'a> {
-        &self.trees[source.0]
+        &self.trees[source.tree]
     }
 
     /// Resolves the absolute path `dest` inside the root. A trailing slash makes it a directory.
@@ -133,7 +138,7 @@ impl<'a> Landing<'a> {
         }
         self.make_directory(&dest.path)?;
         for (end, _) in path.iter().enumerate().filter(|&(_, &b)| b == b'/') {
-            let parent = self.trees[source.0].at(&join(&base, &path[..end]))?;
+            let parent = self.trees[source.tree].at(&join(&base, &path[..end]))?;
             self.place_directory(&parent, &join(&dest.path, &path[..end]))?;
         }
         let target = join(&dest.path, &path);
@@ -177,7 +182,7 @@ impl<'a> Landing<'a> {
             return Err(conflict(&item.path, dest, "cannot copy a directory to a non-directory"));
         }
         let before = self.placed.len();
-        for child in self.trees[from.source.0].children(item)? {
+        for child in self.trees[from.source.tree].children(item)? {
             let path = join(dest, last(&child.path));
             let hidden = self.excludes(from, &child.path);
             match child.kind {
@@ -234,12 +239,12 @@ impl<'a> Landing<'a> {
 
     /// Whether the ignore file or `--exclude` leaves `path` out.
     fn excludes(&self, from: From<'_>, path: &[u8]) -> bool {
-        self.trees[from.source.0].ignores(path) || self.rules.exclude.ignores(&from.seen(path))
+        self.trees[from.source.tree].ignores(path) || self.rules.exclude.ignores(&from.seen(path))
     }
 
     /// Whether either leaves out the directory `path` and all below it.
     fn excludes_all(&self, from: From<'_>, path: &[u8]) -> bool {
-        self.trees[from.source.0].hides_all(path) || self.rules.exclude.can_skip_dir(&from.seen(path))
+        self.trees[from.source.tree].hides_all(path) || self.rules.exclude.can_skip_dir(&from.seen(path))
     }
 
     /// Makes the directories above `path` that do not exist.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! words    the instruction after expansion
-//! tree     where files come from: the context, a stage, an image
+//! remote   sources that are elsewhere: the web, repositories
+//! tree     where files come from: the context, a stage, an image, what was fetched
 //! landing  where they go, and what is in the way
 //! digest   what the cache key says of them
 //! work     the layer, written from them
@@ -15,6 +16,7 @@
 mod archive;
 mod digest;
 mod landing;
+pub(super) mod remote;
 mod snapshot;
 pub(super) mod tree;
 mod words;
@@ -26,7 +28,6 @@ pub(super) use words::{absolute, blame};
 use super::StepError;
 use super::executor::Executor;
 use super::key::{Ingredients, Inputs};
-use super::plan;
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
@@ -37,6 +38,7 @@ use crate::rootfs::Stack;
 use crate::store::{CacheKey, LayerRecord};
 
 use landing::{Destination, Landing, Rules, Source};
+use remote::{Identified, Remote};
 use tree::Tree;
 use words::history;
 use work::{Archive, Work};
@@ -50,6 +52,53 @@ struct Request<'a> {
     dest: String,
 }
 
+/// Where a source is: in which tree, and in which directory of a repository.
+struct Place {
+    source: Source,
+    subdirectory: Option<String>,
+}
+
+impl Request<'_> {
+    /// The words of the sources, expanded and as written; none for a heredoc.
+    fn words(&self) -> impl Iterator<Item = (Option<&str>, Option<&str>)> {
+        self.copy.sources.iter().map(path_of).zip(self.written.sources.iter().map(path_of))
+    }
+}
+
+/// A source's word, unless it is a heredoc.
+pub(super) fn path_of(source: &dockerfile::Source) -> Option<&str> {
+    match source {
+        dockerfile::Source::Path(path) => Some(path),
+        dockerfile::Source::Heredoc(_) => None,
+    }
+}
+
+/// A digest of what the sources stand for and of who is to own them; `None` if one is a file of this machine or of a
+/// stage, which is known only when it has been looked at.
+fn ahead(request: &Request<'_>, remotes: &[Option<Identified>], rules: &Rules) -> Option<[u8; 32]> {
+    if remotes.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut field = |text: &str| {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    };
+    field("ahead");
+    field(&format!("{:?}", rules.owner));
+    for (remote, source) in remotes.iter().zip(&request.copy.sources) {
+        match (remote, source) {
+            (Some(remote), _) => field(&remote.identity()),
+            (None, dockerfile::Source::Heredoc(heredoc)) => {
+                field(&heredoc.name);
+                field(&heredoc.body);
+            }
+            (None, dockerfile::Source::Path(_)) => return None,
+        }
+    }
+    Some(hasher.finalize().into())
+}
+
 impl Executor<'_> {
     /// Carries out a COPY or an ADD.
     pub(super) fn copy(
@@ -59,10 +108,22 @@ impl Executor<'_> {
         written: &Copy,
     ) -> Result<(), StepError> {
         let copy = self.expanded(stage, written)?;
-        plan::supported_sources(verb, &copy)?;
         let created_by = history(verb, &copy);
         let dest = absolute(&stage.image.config.working_dir, &copy.dest);
         let request = Request { verb, written, copy, dest };
+        let rules = self.rules(stage, &request)?;
+        let before = stage.image.config.clone();
+        let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
+        let remotes = self.identify_all(&request)?;
+        // Where every source is known by a name of its bytes, nothing need be fetched to know the key.
+        let ahead = ahead(&request, &remotes, &rules)
+            .map(|digest| self.copy_key(stage, &request, &identity, Inputs::Quick(digest)));
+        if let Some(ahead) = &ahead
+            && let Some(record) = self.recorded(ahead)?
+        {
+            self.hit(stage, record);
+            return Ok(());
+        }
         let (source, tree) = match &request.copy.from {
             None => (String::new(), None),
             Some(name) => {
@@ -72,9 +133,9 @@ impl Executor<'_> {
                 (format!("{:?}", source.chain()), Some(tree))
             }
         };
-        let work = self.work_out(stage, &request, vec![tree.unwrap_or(Tree::Context(&self.context))])?;
-        let before = stage.image.config.clone();
-        let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
+        let mut trees = vec![tree.unwrap_or(Tree::Context(&self.context))];
+        let places = self.obtain_all(&request, remotes, &mut trees)?;
+        let work = self.work_out(stage, &request, &rules, &places, trees)?;
         let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
         let quick = digest::quick(&work, &source).map(|digest| key(Inputs::Quick(digest)));
         if let Some(quick) = &quick
@@ -84,13 +145,51 @@ impl Executor<'_> {
             return Ok(());
         }
         let content = key(Inputs::Content(digest::content(&work)?));
-        self.once(stage, &content, &identity.created_by, |executor, stage| executor.write(stage, &work))?;
-        if let Some(quick) = quick
+        self.once(stage, &content, &identity.created_by, |executor, _| executor.write(&work))?;
+        let aliases: Vec<CacheKey> = quick.into_iter().chain(ahead).collect();
+        if !aliases.is_empty()
             && let Some(record) = self.store.cached(&content)?
         {
-            self.store.put_cached(&quick, &record)?;
+            aliases.iter().try_for_each(|alias| self.store.put_cached(alias, &record))?;
         }
         Ok(())
+    }
+
+    /// What each source that is elsewhere stands for, in the order of the sources.
+    fn identify_all(&self, request: &Request<'_>) -> Result<Vec<Option<Identified>>, StepError> {
+        Remote::check_flags(request.verb, &request.copy)?;
+        let identify = |(path, word): (Option<&str>, Option<&str>)| {
+            let Some(path) = path else { return Ok(None) };
+            let checksum = request.copy.checksum.as_deref();
+            let identified = match Remote::of(request.verb, path, &request.copy) {
+                Ok(Some(remote)) => self.identify(remote, checksum).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            identified.map_err(blame(word.unwrap_or_default()))
+        };
+        request.words().map(identify).collect()
+    }
+
+    /// Brings here what is elsewhere, and tells where each source is.
+    fn obtain_all(
+        &self,
+        request: &Request<'_>,
+        remotes: Vec<Option<Identified>>,
+        trees: &mut Vec<Tree<'_>>,
+    ) -> Result<Vec<Place>, StepError> {
+        let mut places = Vec::new();
+        for (number, (remote, (_, word))) in remotes.into_iter().zip(request.words()).enumerate() {
+            let part = (number, 0);
+            let Some(remote) = remote else {
+                places.push(Place { source: Source { tree: 0, part }, subdirectory: None });
+                continue;
+            };
+            let source = Source { tree: trees.len(), part };
+            places.push(Place { source, subdirectory: remote.subdirectory() });
+            trees.push(self.obtain(remote).map_err(blame(word.unwrap_or_default()))?);
+        }
+        Ok(places)
     }
 
     /// The step's key over `inputs`. That of `--link` says nothing of the parent, not even its working directory.
@@ -146,8 +245,8 @@ impl Executor<'_> {
         if landing.placed.is_empty() {
             return Ok(None);
         }
-        let work = Work { trees: Vec::new(), placed: landing.placed, archives: Vec::new(), owner: None };
-        self.write(stage, &work)
+        let placed = landing.placed;
+        self.write(&Work { trees: Vec::new(), placed, archives: Vec::new(), owner: None, stack })
     }
 
     /// Finds the sources and decides where each lands. No file's bytes are read, save to tell an archive.
@@ -155,29 +254,28 @@ impl Executor<'_> {
         &self,
         stage: &Stage,
         request: &Request<'_>,
+        rules: &Rules,
+        places: &[Place],
         trees: Vec<Tree<'t>>,
     ) -> Result<Work<'t>, StepError> {
         let (copy, written) = (&request.copy, request.written);
         let stack = if copy.link { Stack::new(Vec::new()) } else { stage.stack(self.store)? };
-        let rules = self.rules(stage, request)?;
-        let mut landing = Landing::new(&stack, &trees, &rules);
+        let mut landing = Landing::new(&stack, &trees, rules);
         let dest = landing.destination(&request.dest).map_err(blame(&written.dest))?;
         // What --parents copies goes into a directory whatever is there.
         let dest = Destination { is_directory: dest.is_directory || copy.parents, ..dest };
         let mut archives = Vec::new();
         let mut unmatched = None;
         room_for(copy.sources.len(), &dest, &copy.dest).map_err(blame(&written.dest))?;
-        for (source, word) in copy.sources.iter().zip(&written.sources) {
-            let found = match (source, word) {
-                (dockerfile::Source::Path(path), dockerfile::Source::Path(word)) => {
-                    let landed = land(request, (path, word), &dest, &mut landing, &mut archives);
+        for (source, ((_, word), place)) in copy.sources.iter().zip(request.words().zip(places)) {
+            let word = word.unwrap_or_default();
+            let found = match source {
+                dockerfile::Source::Path(path) => {
+                    let landed = land(request, (path, word), place, &dest, &mut landing, &mut archives);
                     landed.map_err(blame(word))
                 }
-                (dockerfile::Source::Heredoc(heredoc), _) => {
+                dockerfile::Source::Heredoc(heredoc) => {
                     landing.text(&heredoc.name, heredoc.body.clone(), &dest)
-                }
-                (dockerfile::Source::Path(_), dockerfile::Source::Heredoc(_)) => {
-                    unreachable!("expansion makes no path of a heredoc")
                 }
             };
             match found {
@@ -189,7 +287,7 @@ impl Executor<'_> {
         let placed = landing.placed;
         match unmatched {
             Some(error) if placed.is_empty() && archives.is_empty() => Err(error),
-            _ => Ok(Work { trees, placed, archives, owner: rules.owner }),
+            _ => Ok(Work { trees, placed, archives, owner: rules.owner, stack }),
         }
     }
 
@@ -215,13 +313,13 @@ impl Executor<'_> {
     }
 
     /// Writes the layer into the store.
-    fn write(&self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
+    fn write(&self, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
         let tar = self.store.tmp_file()?;
         let file = tar
             .file()
             .try_clone()
             .map_err(|source| StepError::Read { path: tar.path().display().to_string(), source })?;
-        let written = work.write(&stage.stack(self.store)?, file)?;
+        let written = work.write(file)?;
         if written.entries == 0 {
             return Ok(None);
         }
@@ -233,22 +331,28 @@ impl Executor<'_> {
 fn land(
     request: &Request<'_>,
     (path, word): (&str, &str),
+    place: &Place,
     dest: &Destination,
     landing: &mut Landing<'_>,
     archives: &mut Vec<Archive>,
 ) -> Result<(), StepError> {
-    let source = Source(0);
+    let copy = &request.copy;
+    let source = place.source;
     let tree = landing.tree(source);
-    if request.copy.parents {
-        return tree
-            .pick(path)?
-            .into_iter()
-            .try_for_each(|picked| landing.copy_with_parents(source, picked, dest));
+    if copy.parents {
+        let mut picked = tree.pick(path)?.into_iter();
+        return picked.try_for_each(|picked| landing.copy_with_parents(source, picked, dest));
     }
-    let found = tree.select(path)?;
-    room_for(found.len(), dest, &request.copy.dest)?;
-    let unpack = request.copy.unpack.unwrap_or(request.verb == "ADD");
-    for found in found {
+    let (found, unpack) = match tree {
+        Tree::Body(body) => (vec![body.found()], copy.unpack.unwrap_or(false)),
+        Tree::Checkout(_) => (vec![tree.directory(place.subdirectory.as_deref())?], false),
+        Tree::Context(_) | Tree::Stack(..) => {
+            (tree.select(path)?, copy.unpack.unwrap_or(request.verb == "ADD"))
+        }
+    };
+    room_for(found.len(), dest, &copy.dest)?;
+    for (number, found) in found.into_iter().enumerate() {
+        let source = Source { part: (source.part.0, number), ..source };
         if unpack && archive::is_archive(tree, &found.item)? {
             landing.make_directory(&dest.path)?;
             let (word, dest) = (word.to_owned(), dest.path.clone());

@@ -41,9 +41,9 @@ impl<'a> Snapshot<'a> {
         let rules = Rules { owner: None, chmod: None, exclude: IgnoreFile::default(), now: now() };
         let (nothing, trees) = (Stack::new(Vec::new()), vec![tree]);
         let mut landing = Landing::new(&nothing, &trees, &rules);
-        landing.copy(Source(0), Found { name: Self::PATH.into(), item }, &dest)?;
+        landing.copy(Source { tree: 0, part: (0, 0) }, Found { name: Self::PATH.into(), item }, &dest)?;
         let placed = landing.placed;
-        Ok(Self { work: Work { trees, placed, archives: Vec::new(), owner: None }, path })
+        Ok(Self { work: Work { trees, placed, archives: Vec::new(), owner: None, stack: nothing }, path })
     }
 
     /// Where it is in its tree, without symlinks.
@@ -63,6 +63,6 @@ impl<'a> Snapshot<'a> {
 
     /// Writes it as a layer.
     pub(in crate::build) fn write(&self, tar: File) -> Result<Written, StepError> {
-        self.work.write(&Stack::new(Vec::new()), tar)
+        self.work.write(tar)
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 
 use super::super::StepError;
 use super::super::context::{Context, join};
+use super::remote::{Body, Checkout};
 use crate::dockerfile::{PathPattern, did_you_mean, glob};
 use crate::layer::{EntryKind, Kind, Metadata};
 use crate::rootfs::{Follow, Node, Stack};
@@ -16,6 +17,10 @@ pub(in crate::build) enum Tree<'a> {
     Context(&'a Context),
     /// A stage or an image, and what messages call it.
     Stack(Stack, String),
+    /// A repository.
+    Checkout(Checkout),
+    /// A file of the web.
+    Body(Body),
 }
 
 /// Something in a tree.
@@ -63,52 +68,65 @@ impl Tree<'_> {
     /// What `path` leads to, symlinks followed within the tree.
     pub(super) fn resolve(&self, path: &[u8]) -> Result<Option<Item>, StepError> {
         match self {
-            Self::Context(context) => context.resolve(path).map_err(|source| self.unreadable(path, source)),
             Self::Stack(stack, _) => {
                 let found = stack.resolve(path, Follow::Last)?;
                 Ok(found.node.map(|node| item(stack, found.path, node)))
             }
+            tree => tree.context().resolve(path).map_err(|source| self.unreadable(path, source)),
         }
     }
 
     /// What is at the clean path `path`, which exists; no symlink is followed.
     pub(super) fn at(&self, path: &[u8]) -> Result<Item, StepError> {
         match self {
-            Self::Context(context) => context.item(path).map_err(|source| self.unreadable(path, source)),
             Self::Stack(stack, _) => {
                 let missing = || self.unreadable(path, io::ErrorKind::NotFound.into());
                 let found = stack.resolve(path, Follow::Parents)?;
                 Ok(item(stack, found.path, found.node.ok_or_else(missing)?))
             }
+            tree => tree.context().item(path).map_err(|source| self.unreadable(path, source)),
         }
     }
 
     /// The entries of a directory, sorted by name.
     pub(super) fn children(&self, directory: &Item) -> Result<Vec<Item>, StepError> {
         match (self, &directory.node) {
-            (Self::Context(context), _) => {
-                context.children(&directory.path).map_err(|source| self.unreadable(&directory.path, source))
-            }
             (Self::Stack(stack, _), Some(node)) => Ok(stack
                 .read_dir(node)
                 .into_iter()
                 .map(|(name, node)| item(stack, join(&directory.path, &name), node))
                 .collect()),
             (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
+            (tree, _) => tree
+                .context()
+                .children(&directory.path)
+                .map_err(|source| self.unreadable(&directory.path, source)),
+        }
+    }
+
+    /// The directory that a context or a repository is.
+    fn context(&self) -> &Context {
+        match self {
+            Self::Context(context) => context,
+            Self::Checkout(checkout) => checkout.context(),
+            Self::Stack(..) | Self::Body(_) => unreachable!("neither is a directory of this machine"),
         }
     }
 
     /// A file's bytes.
     pub(super) fn open(&self, file: &Item) -> Result<Box<dyn Read + Send + '_>, StepError> {
         match (self, &file.node) {
-            // It may be a socket, which cannot be opened.
-            (Self::Context(_), _) if file.kind == (EntryKind::File { size: 0 }) => Ok(Box::new(io::empty())),
-            (Self::Context(context), _) => {
-                let open = context.file(&file.path).map_err(|source| self.unreadable(&file.path, source))?;
-                Ok(Box::new(open))
-            }
             (Self::Stack(stack, _), Some(node)) => Ok(stack.open(node)),
             (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
+            // It may be a socket, which cannot be opened.
+            _ if file.kind == (EntryKind::File { size: 0 }) => Ok(Box::new(io::empty())),
+            (Self::Body(body), _) => {
+                Ok(Box::new(body.open().map_err(|source| self.unreadable(&file.path, source))?))
+            }
+            (tree, _) => {
+                let open = tree.context().file(&file.path);
+                Ok(Box::new(open.map_err(|source| self.unreadable(&file.path, source))?))
+            }
         }
     }
 
@@ -127,6 +145,8 @@ impl Tree<'_> {
         match self {
             Self::Context(_) => "the build context",
             Self::Stack(_, name) => name,
+            Self::Checkout(checkout) => checkout.name(),
+            Self::Body(_) => "the web",
         }
     }
 
@@ -164,6 +184,16 @@ impl Tree<'_> {
             }
         }
         if picked.found.is_empty() { Err(self.no_source(word, picked.hidden)) } else { Ok(picked.found) }
+    }
+
+    /// The directory `path` of a repository, else its root.
+    pub(super) fn directory(&self, path: Option<&str>) -> Result<Found, StepError> {
+        let path = path.unwrap_or_default();
+        match self.resolve(clean(path).as_bytes())? {
+            Some(item) if item.kind == EntryKind::Directory => Ok(Found { name: Vec::new(), item }),
+            Some(_) => Err(StepError::Invalid(format!("{path:?} of {} is no directory", self.name()))),
+            None => Err(StepError::Invalid(format!("{} has no directory {path:?}", self.name()))),
+        }
     }
 
     fn no_source(&self, word: &str, ignored: bool) -> StepError {

@@ -4,6 +4,7 @@ use super::super::StepError;
 use super::super::executor::Executor;
 use super::super::stage::Stage;
 use crate::dockerfile::{Copy, Heredoc, Source};
+use crate::git;
 
 impl Executor<'_> {
     /// The instruction with its variables replaced.
@@ -67,7 +68,7 @@ pub(super) fn history(verb: &str, copy: &Copy) -> String {
     words.extend(switches.iter().filter_map(|(name, value)| Some(format!("--{name}={}", (*value)?))));
     words.extend(copy.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
     words.extend(copy.sources.iter().map(|source| match source {
-        Source::Path(path) => path.clone(),
+        Source::Path(path) => git::without_password(path),
         Source::Heredoc(heredoc) => format!("<<{}", heredoc.name),
     }));
     words.push(copy.dest.clone());

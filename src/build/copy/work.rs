@@ -21,6 +21,8 @@ pub(super) struct Work<'a> {
     pub archives: Vec<Archive>,
     /// `--chown`.
     pub owner: Option<(u32, u32)>,
+    /// The root that it lands in, as far as it looks at it: that of the stage, or with `--link` an empty one.
+    pub stack: Stack,
 }
 
 /// An archive to unpack.
@@ -51,11 +53,11 @@ impl<'a> Work<'a> {
             _ => None,
         });
         let all = placed.chain(self.archives.iter().map(|archive| (archive.source, &archive.item)));
-        all.map(|(source, item)| (&self.trees[source.0], item))
+        all.map(|(source, item)| (&self.trees[source.tree], item))
     }
 
     /// Writes the layer.
-    pub(super) fn write(&self, stack: &Stack, tar: File) -> Result<Written, StepError> {
+    pub(super) fn write(&self, tar: File) -> Result<Written, StepError> {
         let mut writer = LayerWriter::create(tar);
         let mut links: HashMap<(Source, u64, u64), &[u8]> = HashMap::new();
         for (path, placed) in &self.placed {
@@ -70,15 +72,15 @@ impl<'a> Work<'a> {
                     if let Some(first) = link.and_then(|link| links.get(&link)) {
                         writer.append(path, &placed.meta, Content::Hardlink(first))?;
                     } else {
-                        item_into(&mut writer, &self.trees[source.0], path, placed, item)?;
+                        item_into(&mut writer, &self.trees[source.tree], path, placed, item)?;
                         links.extend(link.map(|link| (link, &path[..])));
                     }
                 }
             }
         }
         for archive in &self.archives {
-            let tree = &self.trees[archive.source.0];
-            archive::unpack(tree, &archive.item, &archive.dest, self.owner, stack, &mut writer)
+            let tree = &self.trees[archive.source.tree];
+            archive::unpack(tree, &archive.item, &archive.dest, self.owner, &self.stack, &mut writer)
                 .map_err(|error| archive.blamed(error))?;
         }
         Ok(writer.finish()?)

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 
+use super::archives::forge;
 use super::tree;
 use crate::support::World;
 
@@ -213,6 +214,18 @@ fn a_linked_layer_knows_nothing_of_its_parent_and_serves_on_another() {
     world.file("homely", "changed");
     world.build(&base(""), &["-t", "x"]).good();
     assert_ne!(layer(&world), first);
+    // So it is with an archive: the name decides, and the links of the stage do not.
+    forge(&world, "f.tar", "add('d/x', b'x')");
+    symlink("etc", world.context().join("doc/d")).unwrap();
+    let archive = |gid: &str, extra: &str| {
+        let dockerfile =
+            base(extra).replace(":7:8:", gid).replace(linked, "ADD --link --chown=app f.tar /\n");
+        world.build(&dockerfile, &["-t", "x"]).good();
+        layer(&world)
+    };
+    let first = archive(":7:8:", "");
+    assert_eq!(archive(":7:8:", "COPY doc /\n"), first);
+    assert_ne!(archive(":7:9:", ""), first);
     // A symlink on the way is replaced, not followed, and a directory that is there takes what the layer says.
     let onto = "COPY --chmod=700 homely /real/f\nCOPY srclink/. /\n";
     for (flag, want) in [
@@ -286,8 +299,8 @@ fn sockets_fifos_and_many_names_are_copied() {
     fs::hard_link(world.context().join("d/a"), world.context().join("b")).unwrap();
     fs::set_permissions(world.context().join("d/socket"), fs::Permissions::from_mode(0o755)).unwrap();
     check(&world, "COPY d /", &["f 0644 0:0 a", "p 0600 0:0 fifo", "f 0755 0:0 socket"]);
-    // Two sources that are one file stay one file.
-    check(&world, "COPY b d/a /", &["f 0644 0:0 a", "f 0644 0:0 b = a"]);
+    // Two names of one file stay one file within one source, and become two files by two.
+    check(&world, "COPY b d/a /", &["f 0644 0:0 a", "f 0644 0:0 b"]);
 }
 
 #[test]
@@ -321,4 +334,40 @@ fn nested_directories_take_the_source_attributes_and_the_destination_keeps_its_o
         &format!("{links}\nCOPY --from=0 /s/link /s/\n").replace("--from=0 /s/link", "srclink/link"),
         &["d 0755 0:0 s", "f 0600 0:0 s/link", "f 0600 0:0 s/main.c"],
     );
+}
+
+#[test]
+fn devices_come_from_a_stage_and_absolute_links_stay_in_the_root() {
+    let world = World::new();
+    forge(
+        &world,
+        "f.tar",
+        "add('dev/c', type=tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666, uid=5)\n\
+         add('dev/b', type=tarfile.BLKTYPE, devmajor=8)\nadd('abs', type=tarfile.SYMTYPE, linkname='/../../real')\n\
+         add('real/old', b'o')\nadd('file', type=tarfile.SYMTYPE, linkname='/real/old')",
+    );
+    world.file("a", "a");
+    check(
+        &world,
+        "ADD f.tar /\nFROM scratch\nCOPY --from=0 /dev /d",
+        &["d 0755 0:0 d", "b 0644 0:0 8,0 d/b", "c 0666 5:0 1,3 d/c"],
+    );
+    check(
+        &world,
+        "ADD f.tar /\nCOPY a /abs/../abs/x\nCOPY a /file\nFROM scratch\nCOPY --from=0 /real /real\nCOPY --from=0 /file /",
+        &["f 0644 0:0 file", "d 0755 0:0 real", "f 0644 0:0 real/old", "f 0644 0:0 real/x"],
+    );
+}
+
+#[test]
+fn the_history_tells_the_instruction_after_expansion() {
+    let world = world();
+    let flags = "--parents --link --exclude=*.x --exclude=y --chown=7 --chmod=u=rw";
+    let dockerfile = format!("FROM scratch\nARG D=/t F=homely\nCOPY {flags} $F $D/\n");
+    world.build(&dockerfile, &["-t", "x"]).good();
+    let history = world.config("x")["history"].clone();
+    let last = history.as_array().unwrap().last().unwrap();
+    let want = "COPY --chown=7 --chmod=u=rw --link --parents --exclude=*.x --exclude=y homely /t/";
+    assert_eq!(last["created_by"], want);
+    assert_eq!(last["empty_layer"], serde_json::Value::Null);
 }
