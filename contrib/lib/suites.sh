@@ -1,4 +1,10 @@
-# Sourced by the scripts beside it, after host.sh: the file system suites of others.
+# Sourced by the scripts beside it, after host.sh: the runner of the tests, and the file system suites of others.
+
+# provide_nextest: installs it where it is missing. What cargo installs need not be on the caller's PATH.
+provide_nextest() {
+    PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
+}
 
 # provide_suites: installs them, and says in SUITES where the tests find them.
 provide_suites() {
