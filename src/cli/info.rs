@@ -80,10 +80,10 @@ fn network(context: &Context) -> Value {
     };
     match probe() {
         Ok(program) => {
-            json!({ "default": "host", "available": ["host", "none", "private"], "private": program })
+            json!({ "default": "host", "available": ["host", "none", "private", "ns:PATH"], "private": program })
         }
         Err(why) => {
-            json!({ "default": "host", "available": ["host", "none"], "private": null, "why": why.to_string() })
+            json!({ "default": "host", "available": ["host", "none", "ns:PATH"], "private": null, "why": why.to_string() })
         }
     }
 }

@@ -15,6 +15,9 @@ pub enum Error {
     /// The connection to another process of the sandbox.
     #[error(transparent)]
     Connection(#[from] crate::runtime::Error),
+    /// The kernel does not know an `AppArmor` profile.
+    #[error("the AppArmor profile {0:?} is not loaded (aa-status lists those that are)")]
+    NotLoaded(String),
     /// What a step left could not be removed.
     #[error(transparent)]
     Leftover(#[from] crate::rootfs::Error),

@@ -1,6 +1,7 @@
 //! Confinement by the host's security module: asked for now, taken on by the kernel when the command is executed.
 
 use std::fs;
+use std::io::ErrorKind;
 
 use super::Error;
 use crate::runtime::Label;
@@ -11,5 +12,10 @@ pub(super) fn at_exec(label: &Label) -> Result<(), Error> {
         Label::AppArmor(profile) => ("/proc/self/attr/apparmor/exec", format!("exec {profile}")),
         Label::SeLinux(context) => ("/proc/self/attr/exec", context.clone()),
     };
-    fs::write(file, &text).map_err(Error::file("write the label of the step into", file))
+    match (fs::write(file, &text), label) {
+        (Err(error), Label::AppArmor(profile)) if error.kind() == ErrorKind::NotFound => {
+            Err(Error::NotLoaded(profile.clone()))
+        }
+        (written, _) => written.map_err(Error::file("write the label of the step into", file)),
+    }
 }

@@ -1,13 +1,13 @@
 //! The networks of a RUN.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::process::{Command, Stdio};
 
 use super::worlds;
 use crate::build::BUSYBOX;
 use crate::kill::{family, kill_9};
-use crate::support::{Said, World, program};
+use crate::support::{Said, World, program, tool};
 
 /// A listener on the host's loopback that greets whoever comes, as long as the test runs.
 fn greeter() -> u16 {
@@ -62,6 +62,34 @@ fn a_private_network_has_a_way_out_and_none_to_the_loopback_of_the_host() {
     );
     let said = world.build(&file, &["--no-cache", "--net", "private"]).good();
     assert!(said.stdout.contains("\ngreetings\n") && said.stdout.contains("\n1\n"), "{}", said.stdout);
+}
+
+/// pasta gives the step the host's own addresses of IPv6, if it has any; slirp4netns has none.
+#[test]
+fn a_private_network_has_ipv6_by_pasta_and_no_way_to_the_loopback() {
+    if !private_works() {
+        return;
+    }
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    };
+    let port = listener.local_addr().unwrap().port();
+    let routes = tool("ip", &["-6", "route", "show", "default"]);
+    let gateway = routes.split_whitespace().nth(2).unwrap_or("::1").to_owned();
+    let (_, world) = worlds().remove(0);
+    world.busybox();
+    let ask = format!(
+        "for to in ::1 {gateway}; do timeout 2 nc $to {port} </dev/null && echo reached; done; echo asked"
+    );
+    let file = format!("{BUSYBOX}RUN {ask}; ip -6 addr show eth0 | grep -c 'scope global'; true\n");
+    for (program, has) in [("pasta", !routes.is_empty()), ("slirp4netns", false)] {
+        let said = world.build(&file, &["--no-cache", "--network", program]).good();
+        let want = format!("\nasked\n{}\n", i32::from(has));
+        assert!(said.stdout.contains(&want), "{program}, {routes}\n{}", said.stdout);
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "the host's loopback was reached");
 }
 
 #[test]

@@ -148,7 +148,8 @@ fn rule(action: Action, conditions: &[Condition]) -> Result<SeccompRule, Backend
 }
 
 /// How much of the argument counts. Where the kernel takes an `int`, the upper half may hold anything: it must not make a
-/// refusal miss, nor a permission hit.
+/// refusal miss, nor a permission hit. Where values are ordered all 64 bits count, as container engines compare them by
+/// libseccomp: half of a length or an offset would say nothing.
 fn width(action: Action, condition: &Condition) -> SeccompCmpArgLen {
     let permits = matches!(action, Action::Allow | Action::Log);
     let fits = u32::try_from(condition.value).is_ok();
