@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 7] = [
     &["transfer"],
     &["store", "sandbox"],
     &["rootfs", "runtime"],
-    &["layer", "fuse", "registry", "web", "git", "progress"],
+    &["layer", "fuse", "registry", "web", "git", "progress", "agent"],
     &["oci", "dockerfile"],
 ];
 

@@ -101,6 +101,12 @@ pub enum StepError {
     /// A secret that a RUN cannot do without.
     #[error("secret {0:?}: not found; pass --secret id={0},src=FILE or --secret id={0},env=NAME")]
     NoSecret(String),
+    /// An agent that a RUN cannot do without.
+    #[error("no SSH key {0:?} forwarded from the client; pass --ssh {0}, --ssh {0}=SOCKET or --ssh {0}=KEY")]
+    NoAgent(String),
+    /// The agent of a RUN.
+    #[error(transparent)]
+    Agent(#[from] crate::agent::Error),
     /// A device that a RUN cannot do without.
     #[error(
         "RUN --device={0},required: devices by CDI name are not known here; name a node of /dev with rbuild bud --device"

@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use crate::agent::Backend;
 use crate::oci::{Platform, Reference};
 use crate::progress::Sink;
 use crate::registry::Client;
@@ -78,6 +79,8 @@ pub struct Options {
     pub insecure: Option<Security>,
     /// What `RUN --mount=type=secret` shows, by id.
     pub secrets: BTreeMap<String, Secret>,
+    /// What answers `RUN --mount=type=ssh`, by id.
+    pub agents: BTreeMap<String, Backend>,
     /// Groups of every RUN besides those of its user: names of the image, or numbers.
     pub further_groups: Vec<String>,
     /// The root file system driver of RUN.

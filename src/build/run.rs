@@ -87,7 +87,7 @@ impl Executor<'_> {
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
     fn execute(&self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
         let program = &work.program;
-        let ready = self.ready_mounts(&work.mounts)?;
+        let ready = self.ready_mounts(stage, &work.mounts)?;
         let live = self.store.lease_live()?;
         let tar = self.store.tmp_file()?;
         let script = program.script.as_ref().map(|(_, body)| script_beside(tar.path(), body)).transpose()?;

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, environment, output, pull, registry, secrets, step};
+use super::{Context, environment, output, pull, registry, secrets, ssh, step};
 use crate::build::{self, Cache, Options};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
@@ -60,6 +60,9 @@ pub(super) struct Args {
     /// A secret for RUN --mount=type=secret; may be given several times
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|env=NAME]", value_parser = secrets::wanted)]
     secrets: Vec<secrets::Wanted>,
+    /// An ssh agent or keys for RUN --mount=type=ssh; may be given several times
+    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|KEY,…]", value_parser = ssh::wanted)]
+    ssh: Vec<ssh::Wanted>,
     /// What the Dockerfile may ask for besides: security.insecure or network.host; may be given several times
     #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
     allow: Vec<Entitlement>,
@@ -120,6 +123,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             maps: args.step.maps()?,
             ..context.sandbox()
         },
+        agents: ssh::backends(&args.ssh)?,
         secrets: secrets::read(&args.secrets)?,
         insecure: args.allow.contains(&Entitlement::SecurityInsecure).then(step::insecure).transpose()?,
         confinement: args.step.confinement()?,

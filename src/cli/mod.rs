@@ -29,6 +29,7 @@ mod report;
 mod rmi;
 mod secrets;
 mod size;
+mod ssh;
 mod step;
 mod tag;
 mod version;

@@ -44,7 +44,7 @@ pub use examination::{Capability, Examination, Missing, Taken};
 pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
 pub use mount::{
     Access, Attributes, Bind, CacheDirectory, Content, Layers, Mount, Overlay, Owner, Propagation, Reach,
-    Right, Secret, SecretFile, Source, Tmpfs, Upper,
+    Right, Secret, SecretFile, Socket, Source, Tmpfs, Upper,
 };
 pub use names::{Address, File, Host, Names, Resolvers};
 pub use namespaces::{Namespace, Namespaces};

@@ -35,6 +35,17 @@ pub enum Source {
     Secret(SecretFile),
     /// A directory of the host that is kept from one step to others.
     Cache(CacheDirectory),
+    /// A socket of the host that was made for the step.
+    Socket(Socket),
+}
+
+/// A socket of the host that was made for the step, to which it is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// On the host.
+    pub path: PathBuf,
+    /// Whose it becomes.
+    pub attributes: Attributes,
 }
 
 /// A file that only memory has.
@@ -238,7 +249,7 @@ impl Source {
         match self {
             Self::Layers(layers) => Some(layers),
             Self::Cache(cache) => cache.seed.as_ref(),
-            Self::Bind(_) | Self::Overlay(_) | Self::Tmpfs(_) | Self::Secret(_) => None,
+            Self::Bind(_) | Self::Overlay(_) | Self::Tmpfs(_) | Self::Secret(_) | Self::Socket(_) => None,
         }
     }
 }

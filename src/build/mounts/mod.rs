@@ -12,6 +12,7 @@
 mod bind;
 mod cache;
 mod secret;
+mod ssh;
 
 use super::StepError;
 use super::copy::{absolute, blame};
@@ -43,6 +44,7 @@ enum What<'c> {
     Tmpfs(TmpfsSpec),
     Cache(cache::Cache),
     Secret(secret::Secret),
+    Ssh(ssh::Ssh),
 }
 
 /// What a RUN needs while it runs.
@@ -53,6 +55,7 @@ pub(super) struct Ready {
     pub env: Vec<String>,
     /// Held until the command has ended.
     caches: Vec<CacheMount>,
+    agents: Vec<ssh::Running>,
 }
 
 impl Executor<'_> {
@@ -84,12 +87,14 @@ impl Executor<'_> {
             MountSpec::Secret(spec) => {
                 Planned { what: What::Secret(self.plan_secret(spec, target)?), target: String::new() }
             }
-            MountSpec::Ssh(_) => return Err(StepError::Unsupported("RUN --mount=type=ssh".to_owned())),
+            MountSpec::Ssh(spec) => {
+                Planned { what: What::Ssh(self.plan_ssh(spec, target)?), target: String::new() }
+            }
         })
     }
 
     /// Makes everything that the mounts show.
-    pub(super) fn ready_mounts(&self, plan: &Plan<'_>) -> Result<Ready, StepError> {
+    pub(super) fn ready_mounts(&self, stage: &Stage, plan: &Plan<'_>) -> Result<Ready, StepError> {
         let mut ready = Ready::default();
         self.ready_caches(&plan.mounts, &mut ready)?;
         for Planned { target, what } in &plan.mounts {
@@ -99,6 +104,10 @@ impl Executor<'_> {
                 What::Cache(_) => continue,
                 What::Secret(secret) => {
                     secret.ready(&mut ready);
+                    continue;
+                }
+                What::Ssh(ssh) => {
+                    self.ready_ssh(ssh, stage, &mut ready)?;
                     continue;
                 }
             };
@@ -117,6 +126,7 @@ impl Plan<'_> {
             What::Tmpfs(spec) => format!("run mount {target} {spec:?}"),
             What::Cache(cache) => format!("run mount {target} {}", cache.setting()),
             What::Secret(secret) => format!("run mount {}", secret.setting()),
+            What::Ssh(ssh) => format!("run mount {}", ssh.setting()),
         };
         self.mounts.iter().map(text).collect()
     }
@@ -136,7 +146,7 @@ impl Plan<'_> {
     fn binds(&self) -> impl Iterator<Item = &Bind<'_>> {
         self.mounts.iter().filter_map(|planned| match &planned.what {
             What::Bind(bind) => Some(bind),
-            What::Tmpfs(_) | What::Cache(_) | What::Secret(_) => None,
+            What::Tmpfs(_) | What::Cache(_) | What::Secret(_) | What::Ssh(_) => None,
         })
     }
 }

@@ -8,8 +8,10 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::super::Error;
+use super::super::root::StepRoot;
+use super::super::step::Ready;
 use super::owner;
-use crate::runtime::{Bind, Owner, ProcessSpec, Propagation, Reach};
+use crate::runtime::{Bind, Owner, ProcessSpec, Propagation, Reach, Socket};
 
 /// Makes the tree of what the host has at the path.
 pub(super) fn tree(bind: &Bind, command: &ProcessSpec) -> Result<Tree, Error> {
@@ -21,6 +23,13 @@ pub(super) fn tree(bind: &Bind, command: &ProcessSpec) -> Result<Tree, Error> {
         tree.make_shared(depth(bind))?;
     }
     Ok(tree)
+}
+
+/// Makes the tree of a socket that was made for the step.
+pub(super) fn given(socket: &Socket, root: &mut StepRoot<'_>, ready: Ready<'_>) -> Result<Tree, Error> {
+    let found = open(&socket.path)?;
+    owner::give_made(found.as_fd(), &socket.path, socket.attributes, (root, ready.owners))?;
+    Ok(Tree::copy_of_open(found.as_fd(), Depth::One)?)
 }
 
 /// Opens what the host has at `path`. It had no symlink on the way when it was chosen; one that is there now was put

@@ -54,6 +54,7 @@ fn tree(
     let (tree, depth) = match &mount.source {
         Source::Bind(bind) => (bind::tree(bind, &job.process)?, bind::depth(bind)),
         Source::Overlay(overlay) => (overlay::tree(overlay, job, ready.files.directory, number)?, Depth::One),
+        Source::Socket(socket) => (bind::given(socket, root, ready)?, Depth::One),
         Source::Secret(secret) => (secret::tree(secret, root, ready, number)?, Depth::One),
         Source::Cache(cache) => (cache::tree(cache, root, job, ready, number)?, Depth::One),
         Source::Layers(layers) => (layers::tree(layers, ready.shown(number)?)?, Depth::One),
@@ -79,6 +80,7 @@ fn name(source: &Source) -> String {
         Source::Overlay(overlay) => format!("an overlay of {}", overlay.lower.display()),
         Source::Tmpfs(_) => "tmpfs".to_owned(),
         Source::Secret(_) => "a secret".to_owned(),
+        Source::Socket(_) => "a socket".to_owned(),
         Source::Cache(_) => "a cache".to_owned(),
         Source::Layers(layers) => format!("/{} of layers", layers.path.display()),
     }

@@ -4,6 +4,7 @@ mod bind;
 mod cache;
 mod flags;
 mod secret;
+mod ssh;
 
 use crate::build::BUSYBOX;
 use crate::support::{Said, World};
