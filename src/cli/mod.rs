@@ -22,6 +22,7 @@ mod images;
 mod info;
 mod inspect;
 mod output;
+mod prune;
 mod pull;
 mod push;
 mod registry;
@@ -78,6 +79,7 @@ enum Verb {
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
+    Prune(prune::Args),
     Pull(pull::Args),
     Push(push::Args),
     Rmi(rmi::Args),
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),
+        Verb::Prune(args) => prune::run(&args, &context),
         Verb::Pull(args) => pull::run(&args, &context),
         Verb::Push(args) => push::run(&args, &context),
         Verb::Rmi(args) => rmi::run(&args, &context),

@@ -32,6 +32,23 @@ impl Store {
         self.collect()
     }
 
+    /// Forgets every record of the build cache. What only they reached goes with the next collection.
+    pub fn forget_cached(&self) -> Result<(), Error> {
+        let _gc = self.collecting()?;
+        for dir in list(&self.root().join("rbuild/cache"))? {
+            for path in list(&dir)? {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes blobs that nobody reaches; returns those, sorted.
+    pub fn collect_garbage(&self) -> Result<Vec<Digest>, Error> {
+        let _gc = self.collecting()?;
+        self.collect()
+    }
+
     /// Deletes what no root reaches. Call it while `collecting`.
     fn collect(&self) -> Result<Vec<Digest>, Error> {
         let reached = self.reached()?;

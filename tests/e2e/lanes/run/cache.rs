@@ -143,3 +143,50 @@ fn builds_at_once_share_as_they_were_told() {
     assert!(one.contains("\na\n") && !one.contains("\nb\n"), "{one}");
     assert!(two.contains("\nb\n") && !two.contains("\na\n"), "{two}");
 }
+
+/// Where the first cache of the store is.
+fn data(world: &World) -> std::path::PathBuf {
+    let mounts = world.store().join("rbuild/mounts");
+    let key = fs::read_dir(mounts).unwrap().next().unwrap().unwrap().path();
+    key.join("0/data")
+}
+
+#[test]
+fn prune_removes_what_no_step_has() {
+    let lane = std::env::var("RBUILD_TEST_LANE").unwrap_or_default();
+    let (_, world) = worlds().remove(0);
+    world.busybox();
+    // closed to whoever has no power over mapped ids
+    let owner = if lane == "single" { "0:0" } else { "7:8" };
+    let steps = format!(
+        "RUN --mount=type=cache,target=/c mkdir /c/d; touch /c/d/f; chown -R {owner} /c/d; chmod 700 /c/d\n"
+    );
+    build(&world, &steps, &[]).good();
+    let said = world.run(&["prune"]).good();
+    assert_eq!(said.stdout, "cache \"/c\"\n", "{}", said.stderr);
+    assert_eq!(fs::read_dir(world.store().join("rbuild/mounts")).unwrap().count(), 0);
+    assert!(world.run(&["images", "-q"]).good().stdout.lines().count() >= 2, "names keep their images");
+    // one that a step has stays, and the step finds it whole
+    let wait = "RUN --mount=type=cache,target=/c touch /c/begun; for i in $(seq 600); do test -e /c/go && exit 0; sleep 0.1; done; exit 9\n";
+    thread::scope(|scope| {
+        let built = scope.spawn(|| build(&world, wait, &[]));
+        while !world.store().join("rbuild/mounts").read_dir().is_ok_and(|dir| dir.count() > 0)
+            || !data(&world).join("begun").exists()
+        {
+            thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let said = world.run(&["prune"]).good();
+        assert!(
+            said.stdout.is_empty() && said.stderr.contains("cache \"/c\" is in use, and stays"),
+            "{}{}",
+            said.stdout,
+            said.stderr
+        );
+        fs::write(data(&world).join("go"), "").unwrap();
+        built.join().unwrap().good();
+    });
+    let said = world.run(&["prune", "--all", "--force"]).good();
+    assert!(said.stdout.ends_with("cache \"/c\"\n"), "{}", said.stdout);
+    assert!(world.run(&["images", "-q"]).good().stdout.is_empty());
+    assert_eq!(fs::read_dir(world.store().join("blobs/sha256")).unwrap().count(), 0);
+}
