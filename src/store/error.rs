@@ -147,6 +147,9 @@ pub enum Error {
         /// Why.
         source: crate::layer::Error,
     },
+    /// What a step left cannot be removed.
+    #[error(transparent)]
+    Remove(#[from] crate::rootfs::Error),
     /// A name or JSON document that is not what it should be.
     #[error(transparent)]
     Oci(#[from] oci::Error),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::error::{At, if_present};
 use super::lock::{create, has_name, open_existing, try_lock};
+use super::removal::{Removal, remove_plainly};
 
 /// A directory and the held lock that says whose it is.
 #[derive(Debug)]
@@ -84,11 +85,14 @@ impl Lease {
         Ok(free.then_some(Self { dir, _lock: lock }))
     }
 
-    /// Removes the directory with all it holds, then the lease.
-    pub(super) fn remove_all(&self) -> io::Result<()> {
-        if_present(fs::remove_dir_all(&self.dir))?;
-        if_present(fs::remove_file(lock_path(&self.dir)))?;
-        Ok(())
+    /// Removes the directory with all it holds, then the lease, as far as a plain removal goes.
+    pub(super) fn remove_all(&self) -> Result<Removal, Error> {
+        let removal = remove_plainly(&self.dir)?;
+        if removal == Removal::Done {
+            let path = lock_path(&self.dir);
+            if_present(fs::remove_file(&path)).at("remove", &path)?;
+        }
+        Ok(removal)
     }
 
     /// Removes the directory if it is empty (or gone), then the lease. False if it is not empty.

@@ -4,12 +4,12 @@
 //! killed build is removed in two attempts: plainly, by the next open; what refuses that is listed by
 //! [`Store::abandoned`] for a sandbox to sweep.
 
-use std::io::ErrorKind;
 use std::mem;
 use std::path::{Path, PathBuf};
 
 use super::error::At;
 use super::lease::Lease;
+use super::removal::Removal;
 use super::{Error, Store};
 
 /// A live directory and its lease. Dropping removes the directory if empty; one that is not is a leftover.
@@ -52,7 +52,7 @@ impl Store {
         let mut claimed = mem::take(&mut *leftovers);
         claimed.extend(Lease::claim_dead(&self.live_dir())?);
         for lease in claimed {
-            if let Removal::Refused = remove(&lease)? {
+            if lease.remove_all()? == Removal::Refused {
                 leftovers.push(lease);
             }
         }
@@ -62,29 +62,13 @@ impl Store {
     /// Removes what killed builds left in `live/`, as far as a plain removal goes.
     pub(super) fn sweep_live(&self) -> Result<(), Error> {
         for lease in Lease::claim_dead(&self.live_dir())? {
-            remove(&lease)?;
+            lease.remove_all()?;
         }
         Ok(())
     }
 
     fn live_dir(&self) -> PathBuf {
         self.root().join("rbuild/live")
-    }
-}
-
-enum Removal {
-    Done,
-    /// Something in it belongs to mapped ids, or to a sandbox that is just removing it.
-    Refused,
-}
-
-fn remove(lease: &Lease) -> Result<Removal, Error> {
-    match lease.remove_all() {
-        Ok(()) => Ok(Removal::Done),
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::DirectoryNotEmpty) => {
-            Ok(Removal::Refused)
-        }
-        Err(error) => Err(error).at("remove", lease.dir()),
     }
 }
 

@@ -65,6 +65,7 @@ mod live;
 mod lock;
 mod mounts;
 mod names;
+mod removal;
 #[cfg(test)]
 mod tests;
 mod tmp;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{At, if_present};
 use super::lock::{has_name, try_lock};
+use super::removal::remove_plainly;
 use super::{Error, Store};
 use crate::oci::Digest;
 
@@ -140,10 +141,7 @@ impl Store {
             Ok(inside.into_iter().filter(|path| path.is_dir()).collect())
         };
         for inside in contents(dir)? {
-            match if_present(fs::remove_dir_all(&inside)) {
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
-                removed => drop(removed.at("remove", &inside)?),
-            }
+            remove_plainly(&inside)?;
         }
         let left = contents(dir)?;
         if !left.is_empty() {

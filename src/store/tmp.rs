@@ -147,7 +147,7 @@ impl Store {
     /// Removes the sessions of dead processes.
     pub(super) fn sweep_tmp(&self) -> Result<(), Error> {
         for lease in Lease::claim_dead(&self.tmp_dir())? {
-            lease.remove_all().at("remove", lease.dir())?;
+            lease.remove_all()?;
         }
         Ok(())
     }

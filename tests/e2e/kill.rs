@@ -113,6 +113,18 @@ fn a_killed_run_leaves_a_store_that_rm_removes() {
     assert!(!world.store().exists());
 }
 
+/// What a step nested deeper than a process may open files is removed all the same, and stops no other command.
+#[test]
+fn a_deep_leftover_stops_nobody() {
+    let mut world = World::new();
+    world.run(&["images"]).good();
+    let live = world.store().join("rbuild/live");
+    fs::create_dir_all(live.join(format!("0123456789abcdef{}", "/d".repeat(600)))).unwrap();
+    world.around = ["sh", "-c", "ulimit -n 256; exec \"$@\"", "sh"].map(str::to_owned).into();
+    world.run(&["images"]).good();
+    assert_eq!(fs::read_dir(live).unwrap().count(), 0);
+}
+
 #[test]
 fn a_signal_stops_the_step_and_leaves_nothing() {
     for (name, number) in [("INT", 2), ("TERM", 15)] {
