@@ -84,10 +84,10 @@ impl Store {
     /// A caller that takes several takes them in the order of their ids, so that two of them never wait for each other.
     pub fn try_cache_mount(&self, id: &CacheMountId, hold: Hold) -> Result<Option<CacheMount>, Error> {
         let about = serde_json::to_vec(id).expect("strings alone");
-        let key = self.cache_mounts_dir().join(Digest::of(&about).hex());
+        let room = self.cache_mounts_dir();
+        fs::create_dir_all(&room).at("create", &room)?;
         // the store may lie behind a symlink; what is mounted may not
-        fs::create_dir_all(&key).at("create", &key)?;
-        let key = fs::canonicalize(&key).at("find", &key)?;
+        let key = fs::canonicalize(&room).at("find", &room)?.join(Digest::of(&about).hex());
         let mut number = 0_u32;
         loop {
             let dir = key.join(number.to_string());
@@ -151,7 +151,8 @@ impl Store {
             let path = dir.join(file);
             if_present(fs::remove_file(&path)).at("remove", &path)?;
         }
-        if_present(fs::remove_dir(dir)).at("remove", dir)?;
+        // not empty: who waited for it has begun again
+        remove_if_empty(dir)?;
         remove_if_empty(dir.parent().unwrap_or(dir))?;
         Ok(true)
     }
@@ -164,7 +165,12 @@ impl Store {
 /// The lock of a directory, which is made if need be; `None` if others hold it.
 fn acquire(dir: &Path, hold: Hold) -> Result<Option<File>, Error> {
     loop {
-        fs::create_dir_all(dir).at("create", dir)?;
+        let parent = dir.parent().unwrap_or(dir);
+        make(parent).at("create", parent)?;
+        // whoever removes one may take the parent away in between
+        if if_present(make(dir)).at("create", dir)?.is_none() {
+            continue;
+        }
         let Some(file) = open(dir, OpenOptions::new().read(true).write(true).create(true))? else { continue };
         let path = dir.join(LOCK);
         let taken = match hold {
@@ -177,6 +183,16 @@ fn acquire(dir: &Path, hold: Hold) -> Result<Option<File>, Error> {
             Ok(()) if has_name(&file, &path)? => return Ok(Some(file)),
             Ok(()) => {}
         }
+    }
+}
+
+/// Makes a directory unless it is there.
+///
+/// Not `create_dir_all`: that looks for what it was told is there, and errors if it is gone by then.
+fn make(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
     }
 }
 
@@ -280,7 +296,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..50 {
+                    for _ in 0..1000 {
                         let held = store.try_cache_mount(&id("a"), Hold::Locked).unwrap();
                         let Some(held) = held else { continue };
                         fs::create_dir_all(held.path().join(DATA)).unwrap();
@@ -290,7 +306,7 @@ mod tests {
                 });
             }
             scope.spawn(|| {
-                for _ in 0..50 {
+                for _ in 0..1000 {
                     for kept in store.cache_mounts().unwrap() {
                         remove(&store, &kept);
                     }
