@@ -223,13 +223,13 @@ pub fn without_password(url: &str) -> String {
 
 /// The same for every URL in a line.
 pub(super) fn without_passwords(line: &str) -> String {
-    line.split(' ')
-        .map(|word| match word.find("http") {
-            Some(at) => word[..at].to_owned() + &without_password(&word[at..]),
-            None => without_password(word),
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let shown = |word: &str| {
+        let scheme = word.find("://").unwrap_or_default();
+        let before = word[..scheme].char_indices().rfind(|(_, c)| !c.is_ascii_alphanumeric());
+        let at = before.map_or(0, |(at, c)| at + c.len_utf8());
+        word[..at].to_owned() + &without_password(&word[at..])
+    };
+    line.split(' ').map(shown).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -317,6 +317,10 @@ mod tests {
             ),
             ("ssh://git@h/a", "ssh://git@h/a"),
             ("ssh://git:p@h/a", "ssh://xxxxx@h/a"),
+            ("'ssh://git@h/a'", "'ssh://git@h/a'"),
+            ("'ssh://git:p@http.h/a'", "'ssh://xxxxx@http.h/a'"),
+            ("'git://u:p@h/https/a'", "'git://xxxxx@h/https/a'"),
+            ("HTTPS://u:p@h/http", "HTTPS://xxxxx@h/http"),
             ("git@h:a", "git@h:a"),
         ] {
             assert_eq!(without_passwords(line), want);
