@@ -1,5 +1,6 @@
 //! Parser directives: `# escape=`, `# syntax=`, `# check=` at the very top of the file.
 
+use super::Span;
 use super::diagnostic::Diagnostic;
 use super::source::Text;
 
@@ -35,6 +36,17 @@ impl Directives {
         }
         directives
     }
+}
+
+/// How many lines of the text, from its first on, are directives.
+pub(super) fn count(text: &Text) -> usize {
+    (0..).map_while(|index| text.line(index)).take_while(|line| directive(line, "#").is_some()).count()
+}
+
+/// Where the directive `# check=` stands, if the text has one.
+pub(super) fn check_span(text: &Text) -> Option<Span> {
+    let is_check = |line: &str| directive(line, "#").is_some_and(|(name, _)| name == "check");
+    (0..count(text)).find(|&index| text.line(index).is_some_and(is_check)).map(|index| text.line_span(index))
 }
 
 /// The value of the `syntax` directive, which names the program a build file is written for.

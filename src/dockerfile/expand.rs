@@ -88,7 +88,7 @@ pub fn expand(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, ExpandError> {
-    let lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word };
+    let lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word, missing: Vec::new() };
     lexer.whole(word)
 }
 
@@ -99,7 +99,7 @@ pub fn expand_words(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, ExpandError> {
-    let mut lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word };
+    let mut lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word, missing: Vec::new() };
     let mut words = Vec::new();
     let mut current = String::new();
     let mut length = 0;
@@ -129,8 +129,25 @@ pub fn expand_words(
 /// other backslash stays. The `# escape=` directive does not count here.
 pub fn expand_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
     let lexer =
-        Lexer { chars: body.chars().peekable(), escape: '\\', lookup, depth: 0, text: Text::Document };
+        Lexer { chars: body.chars().peekable(), escape: '\\', lookup, depth: 0, text: Text::Document, missing: Vec::new() };
     lexer.whole(body)
+}
+
+/// The variables that a word takes for granted and `lookup` does not know, in order: `$v`, but not `${v:-w}`, which
+/// says what happens then. Of a word that does not expand, those before the mistake.
+pub(super) fn missing(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    missing_in(word, escape, lookup, Text::Word)
+}
+
+/// The same of the body of a heredoc.
+pub(super) fn missing_in_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    missing_in(body, '\\', lookup, Text::Document)
+}
+
+fn missing_in(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, text: Text) -> Vec<String> {
+    let mut lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text, missing: Vec::new() };
+    while let Ok(Some(_)) = lexer.unit(Escapes::Removed) {}
+    lexer.missing
 }
 
 impl ExpandReason {
@@ -174,6 +191,8 @@ struct Lexer<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     depth: usize,
     text: Text,
+    /// Variables without a value that were taken for granted.
+    missing: Vec<String>,
 }
 
 impl Lexer<'_> {
@@ -253,7 +272,15 @@ impl Lexer<'_> {
             return self.braced();
         }
         let name = self.name();
-        Ok(if name.is_empty() { "$".to_owned() } else { (self.lookup)(&name).unwrap_or_default() })
+        Ok(if name.is_empty() { "$".to_owned() } else { self.granted(&name) })
+    }
+
+    /// The value of a variable that the text does not expect to be unset.
+    fn granted(&mut self, name: &str) -> String {
+        (self.lookup)(name).unwrap_or_else(|| {
+            self.missing.push(name.to_owned());
+            String::new()
+        })
     }
 
     /// A name, a number, or one of the shell's special parameters.
@@ -284,19 +311,28 @@ impl Lexer<'_> {
         if name.is_empty() {
             return Err(ExpandReason::BadSubstitution);
         }
-        let value = (self.lookup)(&name);
         match self.chars.next().ok_or(ExpandReason::MissingBrace)? {
-            '}' => Ok(value.unwrap_or_default()),
+            '}' => Ok(self.granted(&name)),
             ':' => match self.chars.next().ok_or(ExpandReason::MissingBrace)? {
                 modifier @ ('-' | '+' | '?') => {
+                    let value = (self.lookup)(&name);
                     let empty = value.as_ref().is_some_and(String::is_empty);
                     self.conditional(name, value.filter(|value| !value.is_empty()), modifier, empty)
                 }
                 other => Err(ExpandReason::UnsupportedModifier(format!(":{other}"))),
             },
-            modifier @ ('-' | '+' | '?') => self.conditional(name, value, modifier, false),
-            modifier @ ('#' | '%') => self.trimmed(&value.unwrap_or_default(), modifier),
-            '/' => self.replaced(&value.unwrap_or_default()),
+            modifier @ ('-' | '+' | '?') => {
+                let value = (self.lookup)(&name);
+                self.conditional(name, value, modifier, false)
+            }
+            modifier @ ('#' | '%') => {
+                let value = self.granted(&name);
+                self.trimmed(&value, modifier)
+            }
+            '/' => {
+                let value = self.granted(&name);
+                self.replaced(&value)
+            }
             other => Err(ExpandReason::UnsupportedModifier(other.to_string())),
         }
     }

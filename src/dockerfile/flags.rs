@@ -11,6 +11,12 @@ pub(super) struct Word {
     at: Range<usize>,
 }
 
+impl Word {
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// Cuts the flags off `text` from byte `start` on; returns them and where the arguments begin. A bare `--` ends them.
 pub(super) fn split(text: &str, start: usize, offset: usize, escape: char) -> (Vec<Word>, usize) {
     let mut flags = Vec::new();

@@ -79,6 +79,11 @@ impl IgnoreFile {
         self.deciding(path).is_some_and(|index| !self.patterns[index].exception)
     }
 
+    /// The same of a source as COPY writes it: `./a/` is `a`.
+    pub fn ignores_source(&self, source: &str) -> bool {
+        self.ignores(clean(source).trim_start_matches('/'))
+    }
+
     /// Whether nothing at or below the directory `path` can be in the context: it is ignored, and no later exception
     /// can match anything below it. A walk need not enter it.
     pub fn can_skip_dir(&self, path: &str) -> bool {

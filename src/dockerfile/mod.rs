@@ -21,19 +21,23 @@ mod chmod;
 mod copy;
 mod diagnostic;
 mod directive;
+mod dump;
 mod duration;
 mod expand;
 mod flags;
 mod from;
 pub mod glob;
+mod globals;
 mod healthcheck;
 mod heredoc;
 mod ignore;
 mod instruction;
 mod line;
+pub mod lint;
 mod metadata;
 mod mount;
 mod onbuild;
+pub mod outline;
 mod parse;
 mod pattern;
 mod port;
@@ -43,6 +47,7 @@ mod source;
 mod span;
 mod suggest;
 mod words;
+mod written;
 
 pub use ast::{
     Arg, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Stage, Step,
@@ -50,6 +55,7 @@ pub use ast::{
 pub use chmod::{Chmod, InvalidChmod};
 pub use diagnostic::{Diagnostic, Diagnostics, render_excerpt};
 pub use directive::detect_syntax;
+pub use dump::dump;
 pub use expand::{ExpandError, ExpandReason, expand, expand_heredoc, expand_words};
 pub use glob::BadPattern;
 pub use ignore::{IgnoreError, IgnoreFile, PathPattern, PatternError};

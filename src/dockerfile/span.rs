@@ -31,9 +31,15 @@ impl Span {
                 && text[at + word.len()..].chars().next().is_none_or(borders)
         };
         let Some(at) = text.match_indices(word).map(|(at, _)| at).find(alone) else { return *self };
-        let line = self.first_line + text[..at].matches('\n').count();
-        let last_line = line + word.matches('\n').count();
-        Self { first_line: line, last_line, start: self.start + at, end: self.start + at + word.len() }
+        self.part(source, at, word.len())
+    }
+
+    /// The `length` bytes from `at` on of what it covers in `source`.
+    pub(super) fn part(&self, source: &str, at: usize, length: usize) -> Self {
+        let (start, end) = (self.start + at, self.start + at + length);
+        let line = self.first_line + source[self.start..start].matches('\n').count();
+        let last_line = line + source[start..end].matches('\n').count();
+        Self { first_line: line, last_line, start, end }
     }
 }
 
