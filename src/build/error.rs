@@ -19,6 +19,12 @@ pub enum Error {
         /// What it is called.
         file: String,
     },
+    /// Checks found something, and `error=true` makes that an error.
+    #[error("lint violation found for rules: {0}")]
+    Checks(String),
+    /// The build argument with the options of the checks.
+    #[error("{0}")]
+    CheckArg(String),
     /// An instruction cannot be carried out.
     #[error("{place}: {source}")]
     Step {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::checks::Checks;
 use super::context::Context;
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
@@ -32,6 +33,7 @@ pub(super) struct Executor<'a> {
     pub cancel: Cancel,
     pub sink: &'a dyn Sink,
     pub dockerfile: Dockerfile,
+    checks: Checks,
     pub global: Global,
     pub context: Context,
     pub sandbox: SharedSandbox<'a>,
@@ -67,6 +69,7 @@ impl<'a> Executor<'a> {
             }
         };
         let global = global(&dockerfile, options)?;
+        let checks = Checks::new(&dockerfile, options)?;
         let context = Context::open(&options.context, options.ignore.as_deref())?;
         // A name that does not expand is no stage's; its own FROM says what is wrong with it.
         let expand = |word: &str| global.expand(word).unwrap_or_default();
@@ -85,6 +88,7 @@ impl<'a> Executor<'a> {
             cancel,
             sink,
             dockerfile,
+            checks,
             global,
             context,
             graph: Graph::new(reachable, options.jobs),
@@ -94,21 +98,9 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// Tells what the Dockerfile says in vain.
-    fn warn(&self) {
-        let warn = |text: String| self.sink.event(Event::Warning(text));
-        for warning in &self.dockerfile.warnings {
-            let (file, line) = (&self.options.dockerfile_name, warning.span.first_line);
-            warn(format!("{file}:{line}: {}", warning.message));
-        }
-        if let Some(check) = &self.dockerfile.check {
-            warn(format!("the directive check={check} has no effect: build checks are not supported yet"));
-        }
-    }
-
     /// Builds the reachable stages and names the target's image.
     pub(super) fn build(self) -> Result<Image, Error> {
-        self.warn();
+        self.checks.tell(self.sink)?;
         for path in self.sandbox.sweep()? {
             let text = format!("{}: a killed build left it, and it stays", path.display());
             self.sink.event(Event::Warning(text));
@@ -186,7 +178,9 @@ impl<'a> Executor<'a> {
         if name == "scratch" {
             return Ok(Stage::scratch(index, &platform));
         }
-        Ok(Stage::on_image(index, &self.image(&name, &platform)?))
+        let image = self.image(&name, &platform)?;
+        self.checks.base(&name, &image, &platform, self.dockerfile.stages[index].from.span)?;
+        Ok(Stage::on_image(index, &image))
     }
 
     /// The root that COPY --from of `stage` names: an earlier stage by name or index, or an image.

@@ -3,6 +3,7 @@
 //! ```text
 //! parse     text → stages and steps, all diagnostics at once            dockerfile
 //! plan      target + arguments → the stages to build, each with its base  plan
+//! checks    what the text tells against itself → warnings                  checks
 //! graph     which stages are built now, side by side                      graph
 //! step      one instruction → a cache key → a record, or the work itself  step
 //!             COPY, ADD, WORKDIR  → a layer straight from its input         copy
@@ -18,6 +19,7 @@
 //! The sandbox is started by the first RUN that misses. A build whose RUN steps are all cached, or that
 //! has none, needs no namespace, no mount and no privilege.
 
+mod checks;
 mod context;
 mod copy;
 mod error;
@@ -47,6 +49,7 @@ use crate::store::{Image, Store};
 use crate::transfer::PullPolicy;
 
 pub use error::{Error, Place, StepError};
+pub use scope::predefined;
 
 /// What to build, and how.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::StepError;
+use crate::dockerfile::lint::CHECK_ARG;
 use crate::dockerfile::{Arg, expand, expand_heredoc, expand_words};
 use crate::oci::{ContainerConfig, Platform};
 
@@ -29,6 +30,25 @@ pub(super) struct Global {
     consumed: Mutex<BTreeSet<String>>,
 }
 
+/// The names that FROM sees without an ARG, with their values: `TARGETPLATFORM`, `BUILDARCH`…, and `TARGETSTAGE`, which is
+/// `stage`.
+pub fn predefined(target: &Platform, stage: &str) -> BTreeMap<&'static str, String> {
+    let host = Platform::host();
+    let mut predefined = BTreeMap::from([("TARGETSTAGE", stage.to_owned())]);
+    let names = [
+        (["BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT", "BUILDOSVERSION"], &host),
+        (["TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETOSVERSION"], target),
+    ];
+    for ([whole, os, architecture, variant, os_version], platform) in names {
+        predefined.insert(whole, platform.to_string());
+        predefined.insert(os, platform.os.clone());
+        predefined.insert(architecture, platform.architecture.clone());
+        predefined.insert(variant, platform.variant.clone().unwrap_or_default());
+        predefined.insert(os_version, String::new());
+    }
+    predefined
+}
+
 impl Global {
     pub(super) fn new(
         escape: char,
@@ -36,19 +56,7 @@ impl Global {
         target: &Platform,
         stage: &str,
     ) -> Self {
-        let host = Platform::host();
-        let mut predefined = BTreeMap::from([("TARGETSTAGE", stage.to_owned())]);
-        let names = [
-            (["BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT", "BUILDOSVERSION"], &host),
-            (["TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "TARGETOSVERSION"], target),
-        ];
-        for ([whole, os, architecture, variant, os_version], platform) in names {
-            predefined.insert(whole, platform.to_string());
-            predefined.insert(os, platform.os.clone());
-            predefined.insert(architecture, platform.architecture.clone());
-            predefined.insert(variant, platform.variant.clone().unwrap_or_default());
-            predefined.insert(os_version, String::new());
-        }
+        let predefined = predefined(target, stage);
         let build_args = build_args.clone();
         Self { escape, build_args, predefined, declared: BTreeMap::new(), consumed: Mutex::default() }
     }
@@ -95,7 +103,10 @@ impl Global {
     pub(super) fn unconsumed(&self) -> Vec<&str> {
         let consumed = self.consumed();
         let idle = |name: &&str| {
-            !consumed.contains(*name) && !is_proxy(name) && !self.predefined.contains_key(*name)
+            !consumed.contains(*name)
+                && !is_proxy(name)
+                && !self.predefined.contains_key(*name)
+                && *name != CHECK_ARG
         };
         self.build_args.keys().map(String::as_str).filter(idle).collect()
     }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::call::Call;
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, environment, output, pull, registry, secrets, ssh, step};
+use super::{Context, call, environment, output, pull, registry, secrets, ssh, step};
 use crate::build::{self, Cache, Options};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
@@ -18,6 +19,7 @@ use crate::transfer::PullPolicy;
 
 /// Build an image from a Dockerfile or Containerfile
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Args {
     /// A name for the image; may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
@@ -66,6 +68,12 @@ pub(super) struct Args {
     /// What the Dockerfile may ask for besides: security.insecure or network.host; may be given several times
     #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
     allow: Vec<Entitlement>,
+    /// Answer about the Dockerfile instead of building: check, outline, targets or ast; with `,format=json` as JSON
+    #[arg(long, value_name = "METHOD[,format=FORMAT]", value_parser = call::parse, conflicts_with = "check")]
+    call: Option<call::Call>,
+    /// Check the Dockerfile instead of building: --call=check
+    #[arg(long)]
+    check: bool,
     /// The directory to build from
     #[arg(default_value = ".")]
     context: PathBuf,
@@ -92,26 +100,42 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
             Failure::new("--layers=false is not supported yet").hint("every instruction makes its own layer")
         );
     }
-    check_context(&args.context)?;
+    let call = if args.check { Some(Call::CHECK) } else { args.call.filter(|call| !call.is_build()) };
+    if call.is_none() {
+        check_context(&args.context)?;
+    }
     let (path, dockerfile) = read_dockerfile(&args)?;
+    let dockerfile_name = path.strip_prefix(".").unwrap_or(&path).display().to_string();
     let ignore = read_ignore(&args, &path)?;
     let mut build_args = BTreeMap::new();
     for text in &args.build_arg {
         // A name that the environment does not have is as if it had not been given.
         build_args.extend(environment::assignment(text));
     }
+    let platform = args.platform.unwrap_or_else(Platform::host);
+    if let Some(call) = call {
+        let question = call::Question {
+            source: &dockerfile,
+            file: &dockerfile_name,
+            ignore: ignore.as_deref(),
+            target: args.target.as_deref(),
+            build_args: &build_args,
+            platform: &platform,
+        };
+        return call::run(call, &question);
+    }
     let client = args.registry.client()?;
     let web = args.registry.web();
     let options = Options {
         context: args.context,
         dockerfile,
-        dockerfile_name: path.strip_prefix(".").unwrap_or(&path).display().to_string(),
+        dockerfile_name,
         ignore,
         target: args.target,
         build_args,
         proxies: args.step.proxies(),
         tags: args.tags,
-        platform: args.platform.unwrap_or_else(Platform::host),
+        platform,
         cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
         pull: args.pull,
         jobs: jobs(args.jobs),

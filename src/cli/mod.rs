@@ -6,7 +6,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | `doctor`: RUN does not work here |
+//! | 1 | `doctor`: RUN does not work here; `bud --check`: something was found |
 //! | 125 | rbuild itself could not do it: bad flag, bad input, registry, store |
 //! | 126 | the command of a RUN could not be invoked |
 //! | 127 | the command of a RUN was not found |
@@ -14,6 +14,7 @@
 //! | other | the exit code of the command of a failing RUN |
 
 mod bud;
+mod call;
 mod doctor;
 mod environment;
 mod failure;

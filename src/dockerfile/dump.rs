@@ -6,7 +6,8 @@ use super::{Dockerfile, words};
 /// How the file was read. `source` is the text that `dockerfile` was parsed from.
 pub fn dump(source: &str, dockerfile: &Dockerfile) -> String {
     let written = written::instructions(source, dockerfile.escape);
-    written.iter().map(|written| format!("({})\n", instruction(written, dockerfile.escape))).collect()
+    let lines = written.iter().map(|written| instruction(written, dockerfile.escape));
+    lines.flat_map(|line| ["(".to_owned(), line, ")\n".to_owned()]).collect()
 }
 
 fn instruction(written: &Written, escape: char) -> String {
@@ -30,7 +31,9 @@ fn instruction(written: &Written, escape: char) -> String {
             parts.extend(words::quoted(&written.args, 0, escape).iter().map(|word| quoted(word.text)));
         }
         "run" | "cmd" | "entrypoint" | "shell" => parts.extend(one_or_json(&written.args)),
-        "add" | "copy" | "volume" if words::is_json(&written.args) => parts.extend(one_or_json(&written.args)),
+        "add" | "copy" | "volume" if words::is_json(&written.args) => {
+            parts.extend(one_or_json(&written.args));
+        }
         "add" | "copy" | "expose" | "from" | "volume" => {
             parts.extend(written.words.iter().map(|(word, _)| quoted(word)));
         }
@@ -58,7 +61,9 @@ fn one_or_json(args: &str) -> Vec<String> {
 fn pairs(args: &str, escape: char) -> Vec<String> {
     let words = words::quoted(args, 0, escape);
     let split: Vec<(&str, &str)> = match words.first() {
-        Some(first) if !first.text.contains('=') => args.split_once(char::is_whitespace).into_iter().collect(),
+        Some(first) if !first.text.contains('=') => {
+            args.split_once(char::is_whitespace).into_iter().collect()
+        }
         _ => words.iter().filter_map(|word| word.text.split_once('=')).collect(),
     };
     split.iter().flat_map(|(key, value)| [quoted(key), quoted(value.trim_start())]).collect()

@@ -88,7 +88,14 @@ pub fn expand(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, ExpandError> {
-    let lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word, missing: Vec::new() };
+    let lexer = Lexer {
+        chars: word.chars().peekable(),
+        escape,
+        lookup,
+        depth: 0,
+        text: Text::Word,
+        missing: Vec::new(),
+    };
     lexer.whole(word)
 }
 
@@ -99,7 +106,14 @@ pub fn expand_words(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, ExpandError> {
-    let mut lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text: Text::Word, missing: Vec::new() };
+    let mut lexer = Lexer {
+        chars: word.chars().peekable(),
+        escape,
+        lookup,
+        depth: 0,
+        text: Text::Word,
+        missing: Vec::new(),
+    };
     let mut words = Vec::new();
     let mut current = String::new();
     let mut length = 0;
@@ -128,8 +142,14 @@ pub fn expand_words(
 /// The body of a heredoc of COPY or ADD: variables replaced, quotes kept; `\$` is a dollar and `\\` a backslash, any
 /// other backslash stays. The `# escape=` directive does not count here.
 pub fn expand_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    let lexer =
-        Lexer { chars: body.chars().peekable(), escape: '\\', lookup, depth: 0, text: Text::Document, missing: Vec::new() };
+    let lexer = Lexer {
+        chars: body.chars().peekable(),
+        escape: '\\',
+        lookup,
+        depth: 0,
+        text: Text::Document,
+        missing: Vec::new(),
+    };
     lexer.whole(body)
 }
 
@@ -145,7 +165,8 @@ pub(super) fn missing_in_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<Str
 }
 
 fn missing_in(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, text: Text) -> Vec<String> {
-    let mut lexer = Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text, missing: Vec::new() };
+    let mut lexer =
+        Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text, missing: Vec::new() };
     while let Ok(Some(_)) = lexer.unit(Escapes::Removed) {}
     lexer.missing
 }

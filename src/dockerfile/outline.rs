@@ -175,11 +175,13 @@ fn needed(dockerfile: &Dockerfile, target: usize, globals: &Globals) -> Vec<usiz
             dockerfile.stages[..index].iter().rposition(has)
         };
         let base = globals.expanded(&stage.from.value.image).and_then(|name| earlier(&name));
-        let sources = sources(stage).into_iter().filter_map(|name| {
-            earlier(&name).or_else(|| name.parse().ok().filter(|&number| number < index))
-        });
+        let sources = sources(stage)
+            .into_iter()
+            .filter_map(|name| earlier(&name).or_else(|| name.parse().ok().filter(|&number| number < index)));
         let found: Vec<usize> = base.into_iter().chain(sources).collect();
-        found.into_iter().for_each(|index| needed[index] = true);
+        for index in found {
+            needed[index] = true;
+        }
     }
     (0..=target).filter(|&index| needed[index]).collect()
 }

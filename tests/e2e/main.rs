@@ -6,6 +6,7 @@
 
 mod build;
 mod cache;
+mod call;
 mod cli;
 mod confined;
 mod copy;

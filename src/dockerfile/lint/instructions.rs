@@ -16,7 +16,8 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     }
     let mut ends: BTreeMap<&str, Below> = BTreeMap::new();
     for stage in &file.stages {
-        let below = ends.get(stage.stage.from.value.image.to_lowercase().as_str()).copied().unwrap_or_default();
+        let below =
+            ends.get(stage.stage.from.value.image.to_lowercase().as_str()).copied().unwrap_or_default();
         let end = check_stage(file.subject, stage, below, findings);
         if let Some(name) = &stage.stage.from.value.name {
             ends.insert(name, end);
@@ -31,7 +32,12 @@ struct Below {
     has_shell: bool,
 }
 
-fn check_stage(subject: &Subject, stage: &WrittenStage<'_>, mut below: Below, findings: &mut Findings) -> Below {
+fn check_stage(
+    subject: &Subject,
+    stage: &WrittenStage<'_>,
+    mut below: Below,
+    findings: &mut Findings,
+) -> Below {
     let mut last: BTreeMap<&str, Span> = BTreeMap::new();
     for (step, written) in &stage.steps {
         secrets(subject, step, findings);
@@ -96,8 +102,11 @@ fn workdir(path: &str, step: &Step, below: Below, findings: &mut Findings) {
 }
 
 fn legacy(name: &str, written: &Written, findings: &mut Findings) {
-    if written.words.first().is_some_and(|(word, _)| !word.contains('=')) && !written.args.starts_with(['"', '\'']) {
-        let message = format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
+    if written.words.first().is_some_and(|(word, _)| !word.contains('='))
+        && !written.args.starts_with(['"', '\''])
+    {
+        let message =
+            format!("\"{name} key=value\" should be used instead of legacy \"{name} key value\" format");
         findings.add(Rule::LegacyKeyValueFormat, written.span, message);
     }
 }
@@ -132,7 +141,8 @@ fn secrets(subject: &Subject, step: &Step, findings: &mut Findings) {
 }
 
 fn is_secret(name: &str) -> bool {
-    let has = |words: &[&str]| name.split('_').any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)));
+    let has =
+        |words: &[&str]| name.split('_').any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)));
     has(&SECRET) && !has(&["public"])
 }
 

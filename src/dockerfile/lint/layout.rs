@@ -77,13 +77,14 @@ fn casing(file: &File, findings: &mut Findings) {
         all.extend(stage.steps.iter().map(|(_, written)| *written));
     }
     let count = |case| all.iter().filter(|written| case_of(&written.keyword) == case).count();
-    let (majority, name) =
-        if count(Case::Lower) > count(Case::Upper) { (Case::Lower, "lowercase") } else { (Case::Upper, "uppercase") };
+    let (majority, name) = if count(Case::Lower) > count(Case::Upper) {
+        (Case::Lower, "lowercase")
+    } else {
+        (Case::Upper, "uppercase")
+    };
     for written in all.iter().filter(|written| case_of(&written.keyword) != majority) {
-        let message = format!(
-            "Command '{}' should match the case of the command majority ({name})",
-            written.keyword
-        );
+        let message =
+            format!("Command '{}' should match the case of the command majority ({name})", written.keyword);
         findings.add(Rule::ConsistentInstructionCasing, written.keyword_at, message);
     }
 }

@@ -179,7 +179,11 @@ impl<'a> File<'a> {
         let mut stages = Vec::new();
         for stage in &dockerfile.stages {
             let (own, others) = rest.split_at(1 + stage.steps.len());
-            stages.push(WrittenStage { stage, from: &own[0], steps: stage.steps.iter().zip(&own[1..]).collect() });
+            stages.push(WrittenStage {
+                stage,
+                from: &own[0],
+                steps: stage.steps.iter().zip(&own[1..]).collect(),
+            });
             rest = others;
         }
         Self { subject, global_args: dockerfile.global_args.iter().zip(global).collect(), stages }

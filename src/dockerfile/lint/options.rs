@@ -59,7 +59,9 @@ impl Options {
         let mut options = Self::default();
         let mut seen = Vec::new();
         for option in text.split(';').map(str::trim).filter(|option| !option.is_empty()) {
-            let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key.trim(), Some(value.trim())));
+            let (key, value) = option
+                .split_once('=')
+                .map_or((option, None), |(key, value)| (key.trim(), Some(value.trim())));
             match (key, value) {
                 ("skip", Some(value)) => options.skip = options.rules(value),
                 ("experimental", Some(value)) => options.experimental = options.rules(value),

@@ -64,7 +64,12 @@ const TABLE: [(Rule, &str, Tier, &str); 22] = [
         "CMD and ENTRYPOINT are JSON arrays: a shell before them would not pass signals on",
     ),
     (Rule::MaintainerDeprecated, "MaintainerDeprecated", Stable, "A label names the author, not MAINTAINER"),
-    (Rule::UndefinedArgInFrom, "UndefinedArgInFrom", Stable, "What FROM expands is declared before the first FROM"),
+    (
+        Rule::UndefinedArgInFrom,
+        "UndefinedArgInFrom",
+        Stable,
+        "What FROM expands is declared before the first FROM",
+    ),
     (
         Rule::WorkdirRelativePath,
         "WorkdirRelativePath",
@@ -78,7 +83,12 @@ const TABLE: [(Rule, &str, Tier, &str); 22] = [
         Stable,
         "CMD, ENTRYPOINT and HEALTHCHECK stand once in a stage: only the last one counts",
     ),
-    (Rule::LegacyKeyValueFormat, "LegacyKeyValueFormat", Stable, "ENV and LABEL have a = between key and value"),
+    (
+        Rule::LegacyKeyValueFormat,
+        "LegacyKeyValueFormat",
+        Stable,
+        "ENV and LABEL have a = between key and value",
+    ),
     (
         Rule::InvalidBaseImagePlatform,
         "InvalidBaseImagePlatform",
@@ -109,7 +119,12 @@ const TABLE: [(Rule, &str, Tier, &str); 22] = [
         Stable,
         "FROM --platform takes a variable: a constant is right for one target only",
     ),
-    (Rule::CopyIgnoredFile, "CopyIgnoredFile", Stable, "COPY and ADD name no file that the ignore file hides"),
+    (
+        Rule::CopyIgnoredFile,
+        "CopyIgnoredFile",
+        Stable,
+        "COPY and ADD name no file that the ignore file hides",
+    ),
     (
         Rule::InvalidDefinitionDescription,
         "InvalidDefinitionDescription",
@@ -117,7 +132,12 @@ const TABLE: [(Rule, &str, Tier, &str); 22] = [
         "The comment right before a stage or an ARG describes it: # NAME TEXT; any other has an empty line behind it",
     ),
     (Rule::ExposeProtoCasing, "ExposeProtoCasing", Stable, "The protocol of EXPOSE is in lower case"),
-    (Rule::ExposeInvalidFormat, "ExposeInvalidFormat", Stable, "EXPOSE names no address and no port of the host"),
+    (
+        Rule::ExposeInvalidFormat,
+        "ExposeInvalidFormat",
+        Stable,
+        "EXPOSE names no address and no port of the host",
+    ),
 ];
 
 impl Rule {

@@ -93,7 +93,8 @@ fn default_image(
     }
     let name = globals.expanded(written).unwrap_or_default();
     let stages = &subject.dockerfile.stages;
-    let is_stage = || stages.iter().any(|stage| stage.from.value.name.as_deref() == Some(&name.to_lowercase()));
+    let is_stage =
+        || stages.iter().any(|stage| stage.from.value.name.as_deref() == Some(&name.to_lowercase()));
     if !image.is_match(&name) && !is_stage() {
         let message = format!("Default value for ARG {written} results in empty or invalid base image name");
         let at = stage.from.words.first().map_or(stage.from.span, |(_, at)| *at);

@@ -7,7 +7,8 @@ use crate::dockerfile::{IgnoreFile, Span, parse};
 
 /// Checks `source` with every rule, and an ignore file that hides `hidden`.
 fn checked(source: &str, build_args: &[(&str, &str)]) -> Checked {
-    let build_args = build_args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let build_args =
+        build_args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let predefined = BTreeMap::from([("TARGETPLATFORM", "linux/amd64".to_owned())]);
     let ignore = IgnoreFile::parse("hidden\n").unwrap();
     let dockerfile = parse(source).unwrap_or_else(|error| panic!("{error}\n{source}"));
@@ -102,7 +103,11 @@ const ROWS: &[Row] = &[
         "FROM --platform=linux/arm64 x AS build_arm64\nFROM --platform=$TARGETPLATFORM x\n",
         &[],
     ),
-    (Rule::CopyIgnoredFile, "FROM x\nCOPY a ./hidden/ b /d\nADD hidden/x /d\n", &[(2, "./hidden/"), (3, "hidden/x")]),
+    (
+        Rule::CopyIgnoredFile,
+        "FROM x\nCOPY a ./hidden/ b /d\nADD hidden/x /d\n",
+        &[(2, "./hidden/"), (3, "hidden/x")],
+    ),
     (
         Rule::CopyIgnoredFile,
         "FROM x AS a\nCOPY --from=a hidden /\nCOPY . visible hidde* /d/\nADD https://h.example/hidden /\n",
@@ -156,7 +161,10 @@ fn messages_name_what_was_meant() {
         assert!(found.iter().any(|finding| finding.message == message), "{source}\n{found:?}");
     }
     let foreign = foreign_base("x", "linux/arm64", "linux/amd64", Span::default());
-    assert_eq!(foreign.message, "Base image x is for platform \"linux/arm64\", and this build is for \"linux/amd64\"");
+    assert_eq!(
+        foreign.message,
+        "Base image x is for platform \"linux/arm64\", and this build is for \"linux/amd64\""
+    );
 }
 
 #[test]
@@ -188,10 +196,15 @@ fn options_choose_the_rules() {
         ("error=true", &NAMES, Some("JSONArgsRecommended, StageNameCasing")),
         ("error=false", &NAMES, None),
         ("skip=StageNameCasing;error=TRUE", &NAMES[1..], Some("JSONArgsRecommended")),
-        ("experimental=all;skip=JSONArgsRecommended", &["InvalidDefinitionDescription", "StageNameCasing"], None),
+        (
+            "experimental=all;skip=JSONArgsRecommended",
+            &["InvalidDefinitionDescription", "StageNameCasing"],
+            None,
+        ),
         ("experimental=InvalidDefinitionDescription;skip=all", &[], None),
     ] {
-        let as_directive = if options.is_empty() { BROKEN.to_owned() } else { format!("# check={options}\n{BROKEN}") };
+        let as_directive =
+            if options.is_empty() { BROKEN.to_owned() } else { format!("# check={options}\n{BROKEN}") };
         let by_argument = checked(&format!("# check=skip=all\n{BROKEN}"), &[(CHECK_ARG, options)]);
         for checked in [checked(&as_directive, &[]), by_argument] {
             let names: Vec<&str> = checked.findings.iter().map(|finding| finding.rule.name()).collect();
@@ -208,7 +221,10 @@ fn options_choose_the_rules() {
 fn wrong_options_are_refused_with_their_place() {
     for (options, message) in [
         ("skip", "invalid check option \"skip\"; it is skip=, error= or experimental="),
-        ("skp=all", "invalid check option \"skp=all\" (did you mean skip?); it is skip=, error= or experimental="),
+        (
+            "skp=all",
+            "invalid check option \"skp=all\" (did you mean skip?); it is skip=, error= or experimental=",
+        ),
         ("error=maybe", "check option error=\"maybe\": neither true nor false"),
         ("skip=all;skip=all", "check option skip= is given twice"),
     ] {
@@ -217,8 +233,13 @@ fn wrong_options_are_refused_with_their_place() {
         let (none, given) = (BTreeMap::new(), BTreeMap::from([(CHECK_ARG.to_owned(), options.to_owned())]));
         for (build_args, line) in [(&none, Some(2)), (&given, None)] {
             let predefined = BTreeMap::new();
-            let subject =
-                Subject { source: &source, dockerfile: &dockerfile, build_args, predefined: &predefined, ignore: None };
+            let subject = Subject {
+                source: &source,
+                dockerfile: &dockerfile,
+                build_args,
+                predefined: &predefined,
+                ignore: None,
+            };
             let error = check(&subject).unwrap_err();
             assert_eq!((error.to_string().as_str(), error.span.map(|span| span.first_line)), (message, line));
         }

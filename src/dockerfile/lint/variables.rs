@@ -23,7 +23,9 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
         let from = &stage.stage.from.value;
         let mut names = match ends.get(from.image.to_lowercase().as_str()) {
             Some(names) => names.clone(),
-            None if from.image == "scratch" => Names { declared: BTreeSet::new(), certainty: Certainty::Certain },
+            None if from.image == "scratch" => {
+                Names { declared: BTreeSet::new(), certainty: Certainty::Certain }
+            }
             None => Names { declared: BTreeSet::new(), certainty: Certainty::UnlessInBase },
         };
         check_stage(file, stage, &mut names, findings);
@@ -33,7 +35,12 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
     }
 }
 
-fn check_stage<'a>(file: &File<'a>, stage: &WrittenStage<'a>, names: &mut Names<'a>, findings: &mut Findings) {
+fn check_stage<'a>(
+    file: &File<'a>,
+    stage: &WrittenStage<'a>,
+    names: &mut Names<'a>,
+    findings: &mut Findings,
+) {
     for (step, _) in &stage.steps {
         let known = |name: &str| {
             let everywhere = EVERYWHERE.iter().any(|other| other.eq_ignore_ascii_case(name));
@@ -45,7 +52,8 @@ fn check_stage<'a>(file: &File<'a>, stage: &WrittenStage<'a>, names: &mut Names<
                 let escape = file.subject.dockerfile.escape;
                 let mut undeclared = Vec::new();
                 for arg in args {
-                    let known = |name: &str| known(name).or_else(|| told.contains(name).then(|| "x".to_owned()));
+                    let known =
+                        |name: &str| known(name).or_else(|| told.contains(name).then(|| "x".to_owned()));
                     undeclared.extend(missing(arg.value.as_deref().unwrap_or_default(), escape, &known));
                     told.insert(arg.name.as_str()); // the next one sees it
                 }
@@ -56,8 +64,7 @@ fn check_stage<'a>(file: &File<'a>, stage: &WrittenStage<'a>, names: &mut Names<
         let mut once = BTreeSet::new();
         for name in undeclared.iter().filter(|name| once.insert(name.as_str())) {
             let candidates: Vec<&str> = names.declared.iter().copied().collect();
-            let message =
-                format!("Usage of undefined variable '${name}'{}", did_you_mean(name, &candidates));
+            let message = format!("Usage of undefined variable '${name}'{}", did_you_mean(name, &candidates));
             findings.add_if(names.certainty, Rule::UndefinedVar, file.variable(step.span, name), message);
         }
         match &step.instruction {

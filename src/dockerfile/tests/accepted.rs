@@ -248,12 +248,12 @@ fn copy_and_add_flags() {
 
 #[test]
 fn run_flags_and_their_places() {
-    let source = "FROM x\nRUN --mount=type=cache,target=/a \\\n --mount=type=bind,\"source=b c\" \\\n --network=none --security=insecure --device=d true";
+    let source = "FROM x\nRUN --mount=type=cache,target=/a \\\n --mount=type=bind,target=/b,\"source=b c\" \\\n --network=none --security=insecure --device=d true";
     let file = parsed(source);
     let Instruction::Run(run) = &file.stages[0].steps[0].instruction else { panic!("not a RUN") };
     let mounts: Vec<_> = run.mounts.iter().map(|m| (m.value.as_str(), m.span.first_line)).collect();
-    assert_eq!(mounts, [("type=cache,target=/a", 2), ("type=bind,source=b c", 3)]);
-    assert_eq!(&source[run.mounts[1].span.bytes()], "--mount=type=bind,\"source=b c\"");
+    assert_eq!(mounts, [("type=cache,target=/a", 2), ("type=bind,target=/b,source=b c", 3)]);
+    assert_eq!(&source[run.mounts[1].span.bytes()], "--mount=type=bind,target=/b,\"source=b c\"");
     assert_eq!((run.network.as_deref(), run.security.as_deref()), (Some("none"), Some("insecure")));
     assert_eq!((&run.devices, &run.command), (&strings(&["d"]), &sh("true")));
 }

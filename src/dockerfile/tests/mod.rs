@@ -3,6 +3,7 @@
 mod accepted;
 mod expansion;
 mod ignored;
+mod outlined;
 mod properties;
 mod refused;
 mod rendered;
