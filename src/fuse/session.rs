@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
+use super::device::Reader;
 use super::handshake::{Greeting, Rings};
 use super::{Errno, Error, Features, Filesystem, device, refused, ring};
 
@@ -50,6 +51,8 @@ pub struct Session {
 pub struct Shared<F> {
     filesystem: F,
     pub agreed: Features,
+    /// A thread looks for the next request: the others sleep.
+    pub looking: AtomicBool,
     panicked: Arc<AtomicBool>,
 }
 
@@ -77,7 +80,12 @@ impl Session {
         let agreed = greeting.answer(&mut filesystem, ready, &device)?;
 
         let panicked = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
+        let shared = Arc::new(Shared {
+            filesystem,
+            agreed,
+            looking: AtomicBool::new(false),
+            panicked: Arc::clone(&panicked),
+        });
         let (report, ended) = channel();
         // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
         let readers = match ready {
@@ -96,7 +104,11 @@ impl Session {
         }
         for device in devices {
             let shared = Arc::clone(&shared);
-            start("fuse", &report, move || device::serve(&shared, &device))?;
+            let reader = match ready {
+                Rings::Ready => Reader::patient(device),
+                Rings::None => Reader::eager(device)?,
+            };
+            start("fuse", &report, move || device::serve(&shared, reader))?;
         }
         Ok(Self { rings, threads, ended: Mutex::new(ended), panicked })
     }
