@@ -1,6 +1,6 @@
 //! `--call` and `--check`: answers about a Dockerfile, without a store, a context or a namespace.
 
-use crate::support::World;
+use crate::support::{World, provided};
 
 const FILE: &str = "\
 # base what the rest stands on
@@ -132,4 +132,18 @@ fn a_build_tells_once_and_fails_if_it_is_asked_to() {
     assert!(!said.stdout.contains("STEP"), "{}", said.stdout);
     // What a base image may set is no error, and is told by a check alone.
     world.build("# check=error=true\nFROM scratch\nARG A=${B:-c}\nLABEL x=$A\n", &[]).good();
+}
+
+#[test]
+fn a_base_for_another_platform_is_told_and_fails_if_that_is_asked_for() {
+    let Some(registry) = provided("RBUILD_TEST_REGISTRY") else { return };
+    let name = format!("{registry}/e2e/foreign:1");
+    let there = World::new();
+    there.build("FROM scratch\nLABEL a=b\n", &["--platform=linux/s390x", "-t", &name]).good();
+    there.run(&["push", &name]).good();
+    let build = |check: &str| World::new().build(&format!("# check={check}\nFROM {name}\n"), &[]);
+    let said = build("skip=StageNameCasing").good();
+    assert!(said.stderr.contains("s390x"), "{}", said.stderr);
+    build("error=true").fails(125, "(InvalidBaseImagePlatform)");
+    build("error=true;skip=InvalidBaseImagePlatform").good();
 }

@@ -140,7 +140,7 @@ fn every_rule_finds_what_it_is_for_and_no_more() {
         let found: Vec<(usize, &str)> = found.iter().map(|(line, text)| (*line, text.as_str())).collect();
         assert_eq!(found, *expected, "{}\n{source}", rule.name());
     }
-    // What only a base image tells has its rows in the build's tests.
+    // What only a base image tells is tried with a registry (tests/e2e/call.rs).
     for rule in Rule::all().filter(|rule| *rule != Rule::InvalidBaseImagePlatform) {
         let rows = || ROWS.iter().filter(|(of, ..)| *of == rule);
         assert!(rows().any(|(.., places)| !places.is_empty()), "no file breaks {}", rule.name());
