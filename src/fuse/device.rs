@@ -1,17 +1,7 @@
-//! The transport of every kernel: one read(2) a request, one write(2) an answer, each thread on its own clones of the
+//! The transport of every kernel: one read(2) a request, one write(2) an answer, each thread on its own clone of the
 //! device.
-//!
-//! To wake a thread that sleeps on another CPU costs more than most answers do, above all in a virtual machine, and most
-//! callers ask again as soon as they are answered. So one thread at a time looks for the next request for a moment before
-//! it sleeps: untar takes 0.6 times as long as without (`contrib/bench/fuse`, two CPUs).
 
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
-
-use rbuild_userns::fuse::clone_device;
-use rustix::fs::{OFlags, fcntl_setfl};
 
 use super::answer::{Answered, answer};
 use super::body::Body;
@@ -27,80 +17,13 @@ const INPUT: usize = LARGEST as usize + 4096;
 /// `struct fuse_out_header`
 const ANSWER: usize = 16;
 
-/// How long a thread looks for a request before it sleeps.
-const LOOK: Duration = Duration::from_micros(60);
-
-/// How many requests a thread sleeps for, at most, after looks in vain, before it looks again.
-const PATIENCE: u32 = 63;
-
-/// A thread's ways to the device. An answer goes the way that its request came.
-pub struct Reader {
-    /// Its reads wait for a request.
-    patient: File,
-    /// Its reads say at once that there is none. `None`: this thread always sleeps.
-    eager: Option<File>,
-    /// How many requests to sleep for after the next look in vain, and how many of them are to come.
-    patience: u32,
-    left: u32,
-}
-
-impl Reader {
-    /// One that sleeps until there is a request.
-    pub fn patient(device: File) -> Self {
-        Self { patient: device, eager: None, patience: 0, left: 0 }
-    }
-
-    /// One that looks before it sleeps, where the caller is likely to have a CPU meanwhile.
-    pub fn eager(device: File) -> Result<Self, Error> {
-        if available_parallelism().is_ok_and(|cpus| cpus.get() == 1) {
-            return Ok(Self::patient(device));
-        }
-        let eager = clone_device(&device)?;
-        fcntl_setfl(&eager, OFlags::NONBLOCK).map_err(refused("fcntl"))?;
-        Ok(Self { eager: Some(eager), ..Self::patient(device) })
-    }
-
-    /// The next request, and the way for its answer. `looking`: another thread does.
-    fn read(&mut self, looking: &AtomicBool, input: &mut [u8]) -> (Result<usize, Errno>, &File) {
-        match self.look(looking, input) {
-            Some(read) => (read, self.eager.as_ref().unwrap_or(&self.patient)),
-            None => (rustix::io::read(&self.patient, input), &self.patient),
-        }
-    }
-
-    /// A request that comes within a moment.
-    fn look(&mut self, looking: &AtomicBool, input: &mut [u8]) -> Option<Result<usize, Errno>> {
-        let eager = self.eager.as_ref()?;
-        if self.left > 0 {
-            self.left -= 1;
-            return None;
-        }
-        if looking.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let end = Instant::now() + LOOK;
-        let found = loop {
-            match rustix::io::read(eager, &mut *input) {
-                Err(Errno::AGAIN) if Instant::now() < end => std::hint::spin_loop(),
-                Err(Errno::AGAIN) => break None,
-                read => break Some(read),
-            }
-        };
-        looking.store(false, Ordering::Release);
-        self.patience = if found.is_some() { 0 } else { (2 * self.patience + 1).min(PATIENCE) };
-        self.left = self.patience;
-        found
-    }
-}
-
 /// Answers until the file system is unmounted.
-pub fn serve<F: Filesystem>(shared: &Shared<F>, mut reader: Reader) -> Result<(), Error> {
+pub fn serve<F: Filesystem>(shared: &Shared<F>, device: &File) -> Result<(), Error> {
     // Zeroed pages take no memory until a large request touches them.
     let mut input = vec![0; INPUT];
     let mut output = vec![0; ANSWER + LARGEST as usize];
     loop {
-        let (read, device) = reader.read(&shared.looking, &mut input);
-        let length = match read {
+        let length = match rustix::io::read(device, &mut input[..]) {
             Ok(length) => length,
             // NOENT: the caller was interrupted before its request could be read.
             Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => continue,

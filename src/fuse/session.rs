@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
-use super::device::Reader;
 use super::handshake::{Greeting, Rings};
 use super::{Errno, Error, Features, Filesystem, device, refused, ring};
 
@@ -51,8 +50,6 @@ pub struct Session {
 pub struct Shared<F> {
     filesystem: F,
     pub agreed: Features,
-    /// A thread looks for the next request: the others sleep.
-    pub looking: AtomicBool,
     panicked: Arc<AtomicBool>,
 }
 
@@ -80,12 +77,7 @@ impl Session {
         let agreed = greeting.answer(&mut filesystem, ready, &device)?;
 
         let panicked = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared {
-            filesystem,
-            agreed,
-            looking: AtomicBool::new(false),
-            panicked: Arc::clone(&panicked),
-        });
+        let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
         let (report, ended) = channel();
         // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
         let readers = match ready {
@@ -104,11 +96,7 @@ impl Session {
         }
         for device in devices {
             let shared = Arc::clone(&shared);
-            let reader = match ready {
-                Rings::Ready => Reader::patient(device),
-                Rings::None => Reader::eager(device)?,
-            };
-            start("fuse", &report, move || device::serve(&shared, reader))?;
+            start("fuse", &report, move || device::serve(&shared, &device))?;
         }
         Ok(Self { rings, threads, ended: Mutex::new(ended), panicked })
     }
