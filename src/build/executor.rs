@@ -101,6 +101,7 @@ impl<'a> Executor<'a> {
     /// Builds the reachable stages and names the target's image.
     pub(super) fn build(self) -> Result<Image, Error> {
         self.checks.tell(self.sink)?;
+        self.tell_unknown_filters();
         for path in self.sandbox.sweep()? {
             let text = format!("{}: a killed build left it, and it stays", path.display());
             self.sink.event(Event::Warning(text));

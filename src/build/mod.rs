@@ -19,6 +19,7 @@
 //! The sandbox is started by the first RUN that misses. A build whose RUN steps are all cached, or that
 //! has none, needs no namespace, no mount and no privilege.
 
+mod cache;
 mod checks;
 mod context;
 mod copy;
@@ -48,6 +49,7 @@ use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::{Image, Store};
 use crate::transfer::PullPolicy;
 
+pub use cache::{Cache, Ignored};
 pub use error::{Error, Place, StepError};
 pub use scope::predefined;
 
@@ -72,7 +74,7 @@ pub struct Options {
     pub tags: Vec<Reference>,
     /// What base images are chosen for and what the result says it is for.
     pub platform: Platform,
-    /// Whether records of earlier builds are looked at.
+    /// Which records of earlier builds are taken.
     pub cache: Cache,
     /// When base images are looked for in their registry.
     pub pull: PullPolicy,
@@ -94,15 +96,6 @@ pub struct Options {
     pub web: crate::web::Options,
     /// How the sandbox is started.
     pub sandbox: crate::runtime::Options,
-}
-
-/// Whether records of earlier builds are looked at. New ones are always written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cache {
-    /// Yes.
-    Use,
-    /// Every step is done again (`--no-cache`).
-    Ignore,
 }
 
 /// Builds the target of `options.dockerfile` and names it.

@@ -67,9 +67,9 @@ impl Executor<'_> {
         let identity = Identity { before, created_by, settings };
         let quick = mounts.quick().map(|inputs| self.key(stage, &identity, Some(inputs)));
         if let Some(key) = &quick
-            && let Some(record) = self.recorded(key)?
+            && let Some(record) = self.recorded(stage, key)?
         {
-            self.hit(stage, record);
+            self.hit(stage, record, &identity.created_by);
             return Ok(());
         }
         let content = mounts.content()?;

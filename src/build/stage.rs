@@ -6,7 +6,7 @@ use super::scope::Scope;
 use crate::layer::Layer;
 use crate::oci::{ChainId, Descriptor, DiffId, Digest, History, ImageConfig, Platform, media_type};
 use crate::rootfs::Stack;
-use crate::store::{self, CacheRecord, Image, LayerRecord, Store};
+use crate::store::{self, CacheRecord, Image, Store};
 
 /// The PATH of an image that sets none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -84,30 +84,21 @@ impl Stage {
         Ok(Stack::new(opened.clone()))
     }
 
-    /// What this stage's config will be once the step called `created_by` has made `layer`.
-    pub(super) fn record(&self, layer: Option<LayerRecord>, created_by: &str) -> CacheRecord {
-        let created = jiff::Timestamp::now().to_string();
-        let mut config = self.image.clone();
-        config.rootfs.diff_ids.extend(layer.map(|layer| layer.diff_id));
-        config.created = Some(created.clone());
-        config.history.push(History {
+    /// Takes over what a record says of the step called `created_by`: its layer and when it was done. The config
+    /// proper was already changed by the instruction itself.
+    pub(super) fn adopt(&mut self, record: CacheRecord, created_by: &str) {
+        let CacheRecord { layer, created } = record;
+        if let Some(layer) = layer {
+            self.image.rootfs.diff_ids.push(layer.diff_id);
+            self.layers.push(Descriptor::new(media_type::LAYER, layer.diff_id.0, layer.size));
+        }
+        self.image.created = Some(created.clone());
+        self.image.history.push(History {
             created: Some(created),
             created_by: Some(created_by.to_owned()),
             empty_layer: layer.is_none(),
             ..History::default()
         });
-        CacheRecord { layer, config }
-    }
-
-    /// Takes over what a record says of the step: its layer and its history entry. The config proper was
-    /// already changed by the instruction itself.
-    pub(super) fn adopt(&mut self, record: CacheRecord) {
-        if let Some(layer) = record.layer {
-            self.image.rootfs.diff_ids.push(layer.diff_id);
-            self.layers.push(Descriptor::new(media_type::LAYER, layer.diff_id.0, layer.size));
-        }
-        self.image.created = record.config.created;
-        self.image.history.extend(record.config.history.into_iter().next_back());
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::StepError;
 use super::executor::Executor;
 use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
-use super::{Cache, StepError};
 use crate::dockerfile::{Instruction, Step};
 use crate::oci::ContainerConfig;
 use crate::progress::Event;
@@ -49,14 +49,14 @@ impl Executor<'_> {
         Ingredients { settings: &identity.settings, inputs, ..ingredients }.key()
     }
 
-    /// The record behind `key`, unless the user wants none. A damaged one is reported; what the step then
-    /// makes replaces it.
-    pub(super) fn recorded(&self, key: &CacheKey) -> Result<Option<CacheRecord>, StepError> {
-        if self.options.cache == Cache::Ignore {
+    /// The record of a step of `stage` behind `key`, unless the user wants none, or none as old. A damaged one is
+    /// reported; what the step then makes replaces it.
+    pub(super) fn recorded(&self, stage: &Stage, key: &CacheKey) -> Result<Option<CacheRecord>, StepError> {
+        if self.is_ignored(stage) {
             return Ok(None);
         }
         let damage = match self.store.lookup(key)? {
-            Cached::Hit(record) => return Ok(Some(*record)),
+            Cached::Hit(record) => return Ok(Some(*record).filter(|record| self.is_fresh(record))),
             Cached::Absent | Cached::LayerGone { found: None, .. } => return Ok(None),
             Cached::LayerGone { layer, found: Some(found) } => {
                 format!("{} has {found} bytes of {}", layer.diff_id.0, layer.size)
@@ -68,8 +68,8 @@ impl Executor<'_> {
     }
 
     /// Ends a step whose result is known.
-    pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord) {
-        stage.adopt(record);
+    pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord, created_by: &str) {
+        stage.adopt(record, created_by);
         self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id() });
     }
 
@@ -98,21 +98,21 @@ impl Executor<'_> {
         work: impl FnOnce(&Self, &Stage) -> Result<Option<LayerRecord>, StepError>,
     ) -> Result<(), StepError> {
         // Without the lock first: most steps of most builds are hits. Damage is told once, below.
-        if self.options.cache == Cache::Use
-            && let Some(record) = self.store.cached(key)?
+        if !self.is_ignored(stage)
+            && let Some(record) = self.store.cached(key)?.filter(|record| self.is_fresh(record))
         {
-            self.hit(stage, record);
+            self.hit(stage, record, created_by);
             return Ok(());
         }
         let _step = self.turn(key)?;
-        if let Some(record) = self.recorded(key)? {
-            self.hit(stage, record);
+        if let Some(record) = self.recorded(stage, key)? {
+            self.hit(stage, record, created_by);
             return Ok(());
         }
         let layer = work(self, stage)?;
-        let record = stage.record(layer, created_by);
+        let record = CacheRecord { layer, created: jiff::Timestamp::now().to_string() };
         self.store.put_cached(key, &record)?;
-        stage.adopt(record);
+        stage.adopt(record, created_by);
         self.sink.event(Event::StepDone { stage: self.label(stage.index), id: stage.id() });
         Ok(())
     }

@@ -11,15 +11,14 @@ use rustix::fs::{Mode, OFlags};
 use super::call::Call;
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, call, environment, output, pull, registry, secrets, ssh, step};
-use crate::build::{self, Cache, Options};
+use super::{Context, cache, call, environment, output, pull, registry, secrets, ssh, step};
+use crate::build::{self, Options};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
 use crate::transfer::PullPolicy;
 
 /// Build an image from a Dockerfile or Containerfile
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Args {
     /// A name for the image; may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
@@ -33,9 +32,6 @@ pub(super) struct Args {
     /// The stage to end with, by name or number
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
-    /// Do every step again
-    #[arg(long)]
-    no_cache: bool,
     /// Keep a layer and a cache record for each instruction; it cannot be turned off yet
     #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
           require_equals = true, action = clap::ArgAction::Set)]
@@ -77,6 +73,8 @@ pub(super) struct Args {
     /// The directory to build from
     #[arg(default_value = ".")]
     context: PathBuf,
+    #[command(flatten)]
+    cache: cache::Args,
     #[command(flatten)]
     registry: registry::Args,
     #[command(flatten)]
@@ -136,7 +134,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         proxies: args.step.proxies(),
         tags: args.tags,
         platform,
-        cache: if args.no_cache { Cache::Ignore } else { Cache::Use },
+        cache: args.cache.cache(),
         pull: args.pull,
         jobs: jobs(args.jobs),
         further_groups: args.step.further_groups(),

@@ -14,6 +14,7 @@
 //! | other | the exit code of the command of a failing RUN |
 
 mod bud;
+mod cache;
 mod call;
 mod doctor;
 mod environment;

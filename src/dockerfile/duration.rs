@@ -2,17 +2,25 @@
 
 /// Why a text is no duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DurationError {
+pub enum DurationError {
+    /// It is not made of numbers and units.
     #[error("invalid duration {0:?}")]
     Invalid(String),
+    /// A number without a unit.
     #[error("missing unit in duration {0:?}")]
     MissingUnit(String),
+    /// A unit that Go does not know.
     #[error("unknown unit {unit:?} in duration {text:?}")]
-    UnknownUnit { unit: String, text: String },
+    UnknownUnit {
+        /// The unit.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
 }
 
 /// Nanoseconds. Errors if a number, a unit, or the range of 64 bits is missed.
-pub(super) fn parse(text: &str) -> Result<i64, DurationError> {
+pub fn parse(text: &str) -> Result<i64, DurationError> {
     let invalid = || DurationError::Invalid(text.to_owned());
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -56,6 +56,7 @@ pub use chmod::{Chmod, InvalidChmod};
 pub use diagnostic::{Diagnostic, Diagnostics, render_excerpt};
 pub use directive::detect_syntax;
 pub use dump::dump;
+pub use duration::{DurationError, parse as duration};
 pub use expand::{ExpandError, ExpandReason, expand, expand_heredoc, expand_words};
 pub use glob::BadPattern;
 pub use ignore::{IgnoreError, IgnoreFile, PathPattern, PatternError};

@@ -12,17 +12,18 @@ use serde::{Deserialize, Serialize};
 
 use super::blobs::{length, read_bounded};
 use super::error::{At, if_present};
-use super::images::CONFIG_LIMIT;
 use super::{Error, LayerRecord, Store};
-use crate::oci::ImageConfig;
 
-/// One build-cache record: what a step produced.
+/// Bytes of a record. One has less than 200.
+const RECORD_LIMIT: u64 = 4 << 10;
+
+/// One build-cache record: what a step produced. Everything else of the step's image follows from its instruction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheRecord {
     /// The layer, if the step made one.
     pub layer: Option<LayerRecord>,
-    /// The step's whole image config afterwards (JSON), rootfs and history included.
-    pub config: ImageConfig,
+    /// When the step was really done, RFC 3339: what says how old the record is.
+    pub created: String,
 }
 
 /// 64 lower-case hex digits (blake3, made by the build).
@@ -75,7 +76,7 @@ impl Store {
         let _gc = self.storing()?;
         let Some(file) = if_present(File::open(&path)).at("open", &path)? else { return Ok(Cached::Absent) };
         let record: Box<CacheRecord> =
-            match serde_json::from_slice(&read_bounded(&file, &path, CONFIG_LIMIT)?) {
+            match serde_json::from_slice(&read_bounded(&file, &path, RECORD_LIMIT)?) {
                 Ok(record) => record,
                 Err(source) => return Ok(Cached::Malformed { path, why: source.to_string() }),
             };
@@ -113,7 +114,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{config_of, put_layer, scratch};
+    use super::super::tests::{put_layer, scratch};
     use super::*;
 
     #[test]
@@ -122,7 +123,7 @@ mod tests {
         let key = CacheKey("ab".repeat(32));
         assert_eq!(store.lookup(&key).unwrap(), Cached::Absent);
         let layer = put_layer(&store, b"tar");
-        let record = CacheRecord { layer: Some(layer), config: config_of("a", &[layer]) };
+        let record = CacheRecord { layer: Some(layer), created: "2026-01-01T00:00:00Z".to_owned() };
         store.put_cached(&key, &record).unwrap();
         assert_eq!(store.cached(&key).unwrap().as_ref(), Some(&record));
 

@@ -189,7 +189,7 @@ mod tests {
         let image = put(&store, "image", &[base, top]);
         let sibling = put(&store, "sibling", &[base, other]);
         store.tag(&image, &"img".parse().unwrap()).unwrap();
-        let record = CacheRecord { layer: Some(cached), config: config_of("cached", &[cached]) };
+        let record = CacheRecord { layer: Some(cached), created: "2026-01-01T00:00:00Z".to_owned() };
         store.put_cached(&CacheKey("0".repeat(64)), &record).unwrap();
         store.record_diff_id(&Digest::of(b"packed top"), &top.diff_id).unwrap();
         store.record_diff_id(&Digest::of(b"packed base"), &base.diff_id).unwrap();

@@ -146,3 +146,72 @@ fn two_builds_at_once_do_the_work_once() {
     assert_eq!(ran, 1, "{texts:?}");
     assert_eq!(texts[0].lines().last(), texts[1].lines().last(), "the same image");
 }
+
+#[test]
+fn a_stage_that_is_built_again_to_the_same_bytes_lets_the_others_hit() {
+    let world = World::new();
+    world.busybox();
+    let dockerfile = |word: &str| {
+        format!(
+            "{}FROM base AS made\nRUN echo {word} > /word; echo same > /out\n\
+             FROM base\nCOPY --from=made /out /out\nRUN echo expensive\n",
+            BUSYBOX.replacen("FROM scratch", "FROM scratch AS base", 1)
+        )
+    };
+    world.build(&dockerfile("one"), &["-t", "a"]).good();
+    // The file that `made` writes is of another time, so its layer is another one; the bytes that are copied are the same.
+    let said = world.build(&dockerfile("two"), &["-t", "b"]).good();
+    assert_eq!(hits(&said.stdout), 4, "all but the step of `made`: {}", said.stdout);
+    assert_eq!(world.config("a")["rootfs"], world.config("b")["rootfs"]);
+}
+
+#[test]
+fn no_cache_filter_does_the_steps_of_its_stages_again_and_no_others() {
+    let world = World::new();
+    world.busybox();
+    let dockerfile = format!(
+        "{}FROM base AS middle\nRUN echo in middle; touch -d @0 /b /\n\
+         FROM middle\nRUN echo in the last\n",
+        BUSYBOX.replacen("FROM scratch", "FROM scratch AS base", 1)
+    );
+    world.build(&dockerfile, &[]).good();
+    // name, steps of the cache of 4, what is said again
+    // (the links that `base` makes are of the time at which it runs, so that it comes out as another one)
+    let rows: [(&str, usize, [bool; 2]); 6] = [
+        ("middle", 3, [true, false]),
+        ("MIDDLE", 3, [true, false]),
+        ("1", 3, [true, false]),
+        ("middle,2", 2, [true, true]),
+        ("2", 3, [false, true]),
+        ("base", 0, [true, true]),
+    ];
+    for (names, hit, again) in rows {
+        let said = world.build(&dockerfile, &["--no-cache-filter", names]).good();
+        assert_eq!(hits(&said.stdout), hit, "{names}: {}", said.stdout);
+        let told = ["in middle", "in the last"].map(|text| said.stdout.lines().any(|line| line == text));
+        assert_eq!(told, again, "{names}: {}", said.stdout);
+        assert_eq!(said.stderr, "", "{names}");
+    }
+    let said = world.build(&dockerfile, &["--no-cache-filter=midle"]).good();
+    assert_eq!(hits(&said.stdout), 4, "{}", said.stdout);
+    assert_eq!(
+        said.stderr,
+        "[Warning] --no-cache-filter: no stage is called \"midle\" (did you mean middle?)\n"
+    );
+}
+
+#[test]
+fn a_record_that_is_too_old_is_not_taken() {
+    let world = World::new();
+    world.file("f", "1");
+    let dockerfile = "FROM scratch\nCOPY f /f\nENV a=b\n";
+    world.build(dockerfile, &[]).good();
+    for (ttl, hit) in [("1h", 2), ("0", 0), ("0s", 0), ("1ns", 0), ("1h30m", 2)] {
+        assert_eq!(hits(&world.build(dockerfile, &["--cache-ttl", ttl]).good().stdout), hit, "{ttl}");
+    }
+    for (ttl, why) in
+        [("-1s", "no younger than now"), ("1", "missing unit"), ("1y", "unknown unit \"y\""), ("", "invalid")]
+    {
+        world.build(dockerfile, &[&format!("--cache-ttl={ttl}")]).fails(125, why);
+    }
+}

@@ -114,14 +114,14 @@ impl Executor<'_> {
         let rules = self.rules(stage, &request)?;
         let before = stage.image.config.clone();
         let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
-        let remotes = self.identify_all(&request)?;
+        let remotes = self.identify_all(stage, &request)?;
         // Where every source is known by a name of its bytes, nothing need be fetched to know the key.
         let ahead = ahead(&request, &remotes, &rules)
             .map(|digest| self.copy_key(stage, &request, &identity, Inputs::Quick(digest)));
         if let Some(ahead) = &ahead
-            && let Some(record) = self.recorded(ahead)?
+            && let Some(record) = self.recorded(stage, ahead)?
         {
-            self.hit(stage, record);
+            self.hit(stage, record, &identity.created_by);
             return Ok(());
         }
         let (source, tree) = match &request.copy.from {
@@ -139,9 +139,9 @@ impl Executor<'_> {
         let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
         let quick = digest::quick(&work, &source).map(|digest| key(Inputs::Quick(digest)));
         if let Some(quick) = &quick
-            && let Some(record) = self.recorded(quick)?
+            && let Some(record) = self.recorded(stage, quick)?
         {
-            self.hit(stage, record);
+            self.hit(stage, record, &identity.created_by);
             return Ok(());
         }
         let content = key(Inputs::Content(digest::content(&work)?));
@@ -156,13 +156,17 @@ impl Executor<'_> {
     }
 
     /// What each source that is elsewhere stands for, in the order of the sources.
-    fn identify_all(&self, request: &Request<'_>) -> Result<Vec<Option<Identified>>, StepError> {
+    fn identify_all(
+        &self,
+        stage: &Stage,
+        request: &Request<'_>,
+    ) -> Result<Vec<Option<Identified>>, StepError> {
         Remote::check_flags(request.verb, &request.copy)?;
         let identify = |(path, word): (Option<&str>, Option<&str>)| {
             let Some(path) = path else { return Ok(None) };
             let checksum = request.copy.checksum.as_deref();
             let identified = match Remote::of(request.verb, path, &request.copy) {
-                Ok(Some(remote)) => self.identify(remote, checksum).map(Some),
+                Ok(Some(remote)) => self.identify(stage, remote, checksum).map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };

@@ -7,9 +7,10 @@
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use super::super::StepError;
 use super::super::context::Context;
 use super::super::executor::Executor;
-use super::super::{Cache, StepError};
+use super::super::stage::Stage;
 use super::path_of;
 use super::tree::{Found, Item, Tree};
 use crate::dockerfile::Copy;
@@ -118,7 +119,12 @@ fn with_flags(mut remote: git::Remote, copy: &Copy) -> Result<git::Remote, StepE
 
 impl Executor<'_> {
     /// Finds out which bytes `remote` stands for.
-    pub(super) fn identify(&self, remote: Remote, checksum: Option<&str>) -> Result<Identified, StepError> {
+    pub(super) fn identify(
+        &self,
+        stage: &Stage,
+        remote: Remote,
+        checksum: Option<&str>,
+    ) -> Result<Identified, StepError> {
         match remote {
             Remote::Git(remote) => {
                 let commit = self.git(&|git| git.resolve(&remote))?;
@@ -130,7 +136,7 @@ impl Executor<'_> {
                     let digest = checksum.parse()?;
                     return Ok(Identified::Url { url, name, digest, body: None });
                 }
-                let body = self.ask(&url)?;
+                let body = self.ask(stage, &url)?;
                 let (digest, body) = match body {
                     Asked::Unchanged(digest) => (digest, None),
                     Asked::Body(body) => (body.digest, Some(body)),
@@ -141,12 +147,9 @@ impl Executor<'_> {
     }
 
     /// Asks for `url`, if it was fetched before only for what has changed.
-    fn ask(&self, url: &str) -> Result<Asked, StepError> {
+    fn ask(&self, stage: &Stage, url: &str) -> Result<Asked, StepError> {
         let key = url_key(url);
-        let known = match self.options.cache {
-            Cache::Use => self.store.remembered::<Remembered>(&key)?,
-            Cache::Ignore => None,
-        };
+        let known = if self.is_ignored(stage) { None } else { self.store.remembered::<Remembered>(&key)? };
         if let Some(Remembered { document }) = known
             && document.validators != web::Validators::default()
         {
