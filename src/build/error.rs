@@ -42,6 +42,9 @@ pub enum Error {
     /// The store cannot take the result, or is damaged.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// Layers cannot be made one, or given other times.
+    #[error("write the layers of the image")]
+    Layers(#[source] crate::rootfs::Error),
     /// There is no thread to build a stage.
     #[error("start a thread for a stage (a smaller --jobs needs fewer): {0}")]
     Thread(std::io::Error),

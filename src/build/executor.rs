@@ -6,6 +6,7 @@ use std::thread;
 
 use super::checks::Checks;
 use super::context::Context;
+use super::finish::finish;
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
 use super::plan;
@@ -14,7 +15,7 @@ use super::shared::SharedSandbox;
 use super::stage::Stage;
 use super::{Error, Options, Place, StepError};
 use crate::dockerfile::{self, Dockerfile, Instruction, Span};
-use crate::oci::{Manifest, Platform, Reference, media_type};
+use crate::oci::{Platform, Reference};
 use crate::progress::{Event, Sink, StagePlace};
 use crate::registry::Client;
 use crate::runtime::Cancel;
@@ -98,7 +99,7 @@ impl<'a> Executor<'a> {
         })
     }
 
-    /// Builds the reachable stages and names the target's image.
+    /// Builds the reachable stages and makes the target an image, which has no name yet.
     pub(super) fn build(self) -> Result<Image, Error> {
         self.checks.tell(self.sink)?;
         self.tell_unknown_filters();
@@ -128,7 +129,7 @@ impl<'a> Executor<'a> {
             self.sink.event(Event::Warning(text));
         }
         sandbox.close()?;
-        commit(&built, self.store, &self.options.tags, self.sink)
+        finish(&built, self.store, self.options)
     }
 
     /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
@@ -154,10 +155,17 @@ impl<'a> Executor<'a> {
         supported(source, self.options)?;
         self.announce(index, 1, &source.text);
         let mut stage = self.base(index).map_err(|why| self.at(source.from.span, &source.text, why))?;
+        let blamed = |why| self.at(source.from.span, &source.text, why);
+        if index == self.target {
+            self.begin_with(&mut stage, &self.options.finish.env).map_err(blamed)?;
+        }
         self.triggers(&mut stage, source.from.span)?;
         for (number, step) in source.steps.iter().enumerate() {
             self.announce(index, number + 2, &step.text);
             self.step(&mut stage, step).map_err(|why| self.at(step.span, &step.text, why))?;
+        }
+        if index == self.target {
+            self.end_with(&mut stage, &self.options.finish.labels).map_err(blamed)?;
         }
         Ok(stage)
     }
@@ -269,27 +277,6 @@ fn supported(stage: &dockerfile::Stage, options: &Options) -> Result<(), Error> 
         plan::supported(step).map_err(|why| at(options, step.span, &step.text, why))?;
     }
     Ok(())
-}
-
-/// Config and layers become a manifest, the manifest gets its names.
-fn commit(stage: &Stage, store: &Store, tags: &[Reference], sink: &dyn Sink) -> Result<Image, Error> {
-    let config = stage.image.to_bytes();
-    store.put_blob(&config)?;
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(media_type::MANIFEST.to_owned()),
-        config: crate::oci::Descriptor::of(media_type::CONFIG, &config),
-        layers: stage.layers.clone(),
-        annotations: BTreeMap::new(),
-        extra: BTreeMap::new(),
-    };
-    let image = store.put_manifest(media_type::MANIFEST, &manifest.to_bytes())?;
-    for tag in tags {
-        let name = tag.local();
-        store.tag(&image, &name)?;
-        sink.event(Event::Tagged { name: name.to_string() });
-    }
-    Ok(image)
 }
 
 fn at(options: &Options, span: Span, text: &str, source: StepError) -> Error {

@@ -25,6 +25,38 @@ impl Executor<'_> {
         let key = self.key(stage, &identity, None);
         self.once(stage, &key, &identity.created_by, |_, _| Ok(None))
     }
+
+    /// Sets the variables of the command line, as if ENV came first in the stage.
+    pub(super) fn begin_with(&self, stage: &mut Stage, env: &[(String, String)]) -> Result<(), StepError> {
+        self.amend(stage, "ENV", env, |config| {
+            for (name, value) in env {
+                config.set_env(name, value);
+            }
+        })
+    }
+
+    /// Sets the labels of the command line, as if LABEL came last in the stage.
+    pub(super) fn end_with(&self, stage: &mut Stage, labels: &[(String, String)]) -> Result<(), StepError> {
+        self.amend(stage, "LABEL", labels, |config| config.labels.extend(labels.iter().cloned()))
+    }
+
+    fn amend(
+        &self,
+        stage: &mut Stage,
+        verb: &str,
+        pairs: &[(String, String)],
+        change: impl FnOnce(&mut oci::ContainerConfig),
+    ) -> Result<(), StepError> {
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let before = stage.image.config.clone();
+        change(&mut stage.image.config);
+        let identity =
+            Identity { before, created_by: format!("{verb} {}", join(pairs)), settings: Vec::new() };
+        let key = self.key(stage, &identity, None);
+        self.once(stage, &key, &identity.created_by, |_, _| Ok(None))
+    }
 }
 
 /// A config about to change. Each method carries out one instruction and returns its history entry: the

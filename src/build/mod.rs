@@ -9,7 +9,7 @@
 //!             COPY, ADD, WORKDIR  → a layer straight from its input         copy
 //!             RUN                 → a job for the sandbox → a frozen layer  run
 //!             ENV, LABEL, …       → the config only                         metadata
-//! commit    config and layers → manifest → names                           executor
+//! finish    layers merged, times set; config and layers → manifest         finish
 //! ```
 //!
 //! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
@@ -25,6 +25,7 @@ mod context;
 mod copy;
 mod error;
 mod executor;
+mod finish;
 mod graph;
 mod key;
 mod metadata;
@@ -43,7 +44,7 @@ use std::path::PathBuf;
 
 use crate::agent::Backend;
 use crate::oci::{Platform, Reference};
-use crate::progress::Sink;
+use crate::progress::{Event, Sink};
 use crate::registry::Client;
 use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::{Image, Store};
@@ -51,6 +52,7 @@ use crate::transfer::PullPolicy;
 
 pub use cache::{Cache, Ignored};
 pub use error::{Error, Place, StepError};
+pub use finish::{Finish, Format, Layering, Times};
 pub use scope::predefined;
 
 /// What to build, and how.
@@ -70,6 +72,8 @@ pub struct Options {
     pub build_args: BTreeMap<String, String>,
     /// Proxy settings for RUN, which reach neither the image nor a cache key.
     pub proxies: BTreeMap<String, String>,
+    /// What is asked of the image beyond the Dockerfile.
+    pub finish: Finish,
     /// The names of the result.
     pub tags: Vec<Reference>,
     /// What base images are chosen for and what the result says it is for.
@@ -110,5 +114,11 @@ pub fn build(
     cancel: &Cancel,
     sink: &dyn Sink,
 ) -> Result<Image, Error> {
-    executor::Executor::new(store, client, options, cancel, sink)?.build()
+    let image = executor::Executor::new(store, client, options, cancel, sink)?.build()?;
+    for tag in &options.tags {
+        let name = tag.local();
+        store.tag(&image, &name)?;
+        sink.event(Event::Tagged { name: name.to_string() });
+    }
+    Ok(image)
 }

@@ -15,6 +15,9 @@ use crate::oci::{ContainerConfig, Platform};
 /// The names that may be given as `--build-arg` without an ARG, and then reach no image and no key.
 pub(super) const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
+/// When what is built is said to be made. It is given to every build that is to be told; a stage that wants it declares it.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
 /// Whether `name` is a proxy setting, in capitals or not.
 pub(super) fn is_proxy(name: &str) -> bool {
     PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
@@ -107,6 +110,7 @@ impl Global {
                 && !is_proxy(name)
                 && !self.predefined.contains_key(*name)
                 && *name != CHECK_ARG
+                && *name != EPOCH
         };
         self.build_args.keys().map(String::as_str).filter(idle).collect()
     }

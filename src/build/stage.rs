@@ -20,10 +20,21 @@ pub(super) struct Stage {
     /// The layers as the manifest will name them, bottom first; as many as the config has diff ids.
     pub layers: Vec<Descriptor>,
     pub scope: Scope,
+    /// What of it is the base image's.
+    pub inherited: Inherited,
     /// CMD was set in this stage, so a later ENTRYPOINT keeps it.
     pub own_cmd: bool,
     /// Opened layers; a prefix of the diff ids.
     opened: Mutex<Vec<Arc<Layer>>>,
+}
+
+/// What a stage has of the image that it stands on, or that the stage below it stands on.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Inherited {
+    /// How many of its layers, the lowest.
+    pub layers: usize,
+    /// How many entries of its history, the first.
+    pub history: usize,
 }
 
 impl Stage {
@@ -45,19 +56,23 @@ impl Stage {
             media_type: oci_layer_type(&layer.media_type).to_owned(),
             ..layer.clone()
         });
-        Self::with(index, image.config.clone(), layers.collect(), Scope::default())
+        let inherited =
+            Inherited { layers: image.manifest.layers.len(), history: image.config.history.len() };
+        Self { inherited, ..Self::with(index, image.config.clone(), layers.collect(), Scope::default()) }
     }
 
     /// On another stage: its layers, config and ARGs.
     pub(super) fn on_stage(index: usize, base: &Self) -> Self {
-        Self::with(index, base.image.clone(), base.layers.clone(), base.scope.clone())
+        let inherited = base.inherited;
+        Self { inherited, ..Self::with(index, base.image.clone(), base.layers.clone(), base.scope.clone()) }
     }
 
     fn with(index: usize, mut image: ImageConfig, layers: Vec<Descriptor>, scope: Scope) -> Self {
         if image.config.env("PATH").is_none() {
             image.config.set_env("PATH", DEFAULT_PATH);
         }
-        Self { index, image, layers, scope, own_cmd: false, opened: Mutex::default() }
+        let (inherited, opened) = (Inherited::default(), Mutex::default());
+        Self { index, image, layers, scope, inherited, own_cmd: false, opened }
     }
 
     /// The layers' names, bottom first.
@@ -107,6 +122,7 @@ fn oci_layer_type(media_type: &str) -> &str {
     match media_type {
         media_type::DOCKER_LAYER => media_type::LAYER,
         media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
+        media_type::DOCKER_LAYER_ZSTD => media_type::LAYER_ZSTD,
         other => other,
     }
 }

@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use super::call::Call;
 use super::failure::Failure;
 use super::report::Report;
-use super::{Context, cache, call, environment, output, pull, registry, secrets, ssh, step};
+use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
 use crate::build::{self, Options};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
@@ -32,10 +32,6 @@ pub(super) struct Args {
     /// The stage to end with, by name or number
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
-    /// Keep a layer and a cache record for each instruction; it cannot be turned off yet
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
-          require_equals = true, action = clap::ArgAction::Set)]
-    layers: bool,
     /// When to ask the registry for base images: always, missing, never or newer
     #[arg(long, value_name = "POLICY", default_value = "missing", num_args = 0..=1, require_equals = true,
           default_missing_value = "always", value_parser = pull::policy)]
@@ -46,9 +42,6 @@ pub(super) struct Args {
     /// What to leave out of the context, instead of its own ignore file
     #[arg(long, value_name = "FILE")]
     ignorefile: Option<PathBuf>,
-    /// Write the image's id to this file
-    #[arg(long, value_name = "FILE")]
-    iidfile: Option<PathBuf>,
     /// How many stages to build at a time; 0 for all that can be [default: one for each core]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -76,6 +69,8 @@ pub(super) struct Args {
     #[command(flatten)]
     cache: cache::Args,
     #[command(flatten)]
+    result: result::Args,
+    #[command(flatten)]
     registry: registry::Args,
     #[command(flatten)]
     step: step::Args,
@@ -93,11 +88,6 @@ enum Entitlement {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    if !args.layers {
-        return Err(
-            Failure::new("--layers=false is not supported yet").hint("every instruction makes its own layer")
-        );
-    }
     let call = if args.check { Some(Call::CHECK) } else { args.call.filter(|call| !call.is_build()) };
     if call.is_none() {
         check_context(&args.context)?;
@@ -122,6 +112,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         };
         return call::run(call, &question);
     }
+    let finish = args.result.finish(&mut build_args)?;
     let client = args.registry.client()?;
     let web = args.registry.web();
     let options = Options {
@@ -132,6 +123,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         target: args.target,
         build_args,
         proxies: args.step.proxies(),
+        finish,
         tags: args.tags,
         platform,
         cache: args.cache.cache(),
@@ -155,9 +147,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let built = build::build(&store, &client, &options, &context.cancel, &report);
     report.finish();
     let image = built.map_err(|error| Failure::of_build(&error, &options.dockerfile))?;
-    if let Some(file) = &args.iidfile {
-        fs::write(file, image.id().to_string()).map_err(|why| unreadable("write", file, &why))?;
-    }
+    args.result.tell(&image, &options.tags)?;
     output::line(image.id().hex())
 }
 

@@ -29,6 +29,7 @@ mod pull;
 mod push;
 mod registry;
 mod report;
+mod result;
 mod rmi;
 mod secrets;
 mod size;

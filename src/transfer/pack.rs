@@ -9,9 +9,6 @@ use crate::layer::{self, Compression};
 use crate::oci::{Descriptor, DiffId, Digest, Hasher, media_type};
 use crate::store::Store;
 
-/// Not in Docker's specification, but what buildah and skopeo write and containerd reads.
-pub(super) const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
-
 /// A layer of the image to be pushed.
 pub(super) struct Layer<'a> {
     pub descriptor: &'a Descriptor,
@@ -66,7 +63,7 @@ fn describe(layer: &Layer<'_>, compression: Compression, digest: Digest, size: u
         (Compression::Zstd, false) => media_type::LAYER_ZSTD,
         (Compression::None, true) => media_type::DOCKER_LAYER,
         (Compression::Gzip, true) => media_type::DOCKER_LAYER_GZIP,
-        (Compression::Zstd, true) => DOCKER_LAYER_ZSTD,
+        (Compression::Zstd, true) => media_type::DOCKER_LAYER_ZSTD,
     };
     Descriptor { media_type: media_type.to_owned(), digest, size, ..layer.descriptor.clone() }
 }

@@ -117,5 +117,5 @@ const LAYER_TYPES: [&str; 6] = [
     media_type::LAYER_ZSTD,
     media_type::DOCKER_LAYER,
     media_type::DOCKER_LAYER_GZIP,
-    super::pack::DOCKER_LAYER_ZSTD,
+    media_type::DOCKER_LAYER_ZSTD,
 ];

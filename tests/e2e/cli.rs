@@ -194,7 +194,6 @@ fn wrong_calls_exit_with_125_and_a_hint() {
         (&["bud", "--no-such-flag"][..], "--no-such-flag"),
         (&["bud", "/no/such/dir"], "/no/such/dir"),
         (&["bud", "-"], "not supported yet"),
-        (&["bud", "--layers=false"], "not supported yet"),
         (&["bud", "https://host.invalid/x.git"], "not supported yet"),
         (&["bud", "-t", "UPPER", "."], "must be lower case"),
         (&["bud", "--volume", "a:b", "."], "must be absolute"),

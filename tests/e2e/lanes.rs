@@ -5,6 +5,7 @@ mod mounts;
 mod names;
 mod network;
 mod owners;
+mod reproducible;
 mod run;
 
 use std::os::unix::net::UnixListener;

@@ -15,6 +15,7 @@ mod doctor;
 mod escapes;
 mod fidelity;
 mod graph;
+mod image;
 mod kill;
 mod lanes;
 mod limits;

@@ -5,6 +5,7 @@
 //! opaque. OCI image-spec v1.1, layer.md, "Whiteouts".
 
 mod links;
+mod merge;
 mod read;
 mod resolve;
 #[cfg(test)]

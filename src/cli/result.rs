@@ -1,0 +1,177 @@
+//! What `bud` makes of its image besides what the Dockerfile says: labels, times, layers, format; and where it tells of it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::failure::Failure;
+use super::{environment, output};
+use crate::build::{Finish, Format, Layering, Times};
+use crate::oci::Reference;
+use crate::store::Image;
+
+/// The variable that the ecosystem of reproducible builds agreed upon.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+/// The last second of the year 9999, after which a time cannot be written as RFC 3339 has it.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// Options about the image that comes out
+#[derive(clap::Args)]
+#[group(skip)]
+#[command(next_help_heading = "The image")]
+pub(super) struct Args {
+    /// A label of the image; may be given several times
+    #[arg(long = "label", value_name = "NAME[=VALUE]")]
+    labels: Vec<String>,
+    /// An annotation of the image's manifest; may be given several times
+    #[arg(long = "annotation", value_name = "NAME[=VALUE]")]
+    annotations: Vec<String>,
+    /// A variable of the image, which its last stage sees too; without a value it comes from the environment
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+    /// A variable that the image is not to have; may be given several times
+    #[arg(long = "unsetenv", value_name = "NAME")]
+    unset_env: Vec<String>,
+    /// The media types of the image: oci or docker [default: `$BUILDAH_FORMAT`, else oci]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<GivenFormat>,
+    /// Make the image one layer, that of its base included
+    #[arg(long)]
+    squash: bool,
+    /// Keep a layer for each instruction; with false those of the last stage become one, above the base's
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, action = clap::ArgAction::Set)]
+    layers: bool,
+    /// When the image is said to be made, in seconds since 1970 [default: `$SOURCE_DATE_EPOCH`, else now]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "timestamp")]
+    source_date_epoch: Option<i64>,
+    /// Let no file of a new layer be younger than --source-date-epoch
+    #[arg(long)]
+    rewrite_timestamp: bool,
+    /// The same as --source-date-epoch, and every file of a new layer is as old
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timestamp: Option<i64>,
+    /// Write the image's id to this file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Write the image's id without `sha256:` to this file
+    #[arg(long, alias = "raw-iidfile", value_name = "FILE")]
+    iidfile_raw: Option<PathBuf>,
+    /// Write what was made, as JSON, to this file
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+}
+
+/// `--format`.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum GivenFormat {
+    /// OCI image-spec v1.1
+    Oci,
+    /// Docker image manifest v2, schema 2
+    #[value(alias = "v2s2")]
+    Docker,
+}
+
+fn seconds(text: &str) -> Result<i64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
+    seconds.ok_or_else(|| format!("expected seconds since 1970, from 0 to {LAST_SECOND}"))
+}
+
+impl Args {
+    /// What is asked of the image. An epoch that a build argument gives counts as well; one that is given otherwise becomes
+    /// that build argument.
+    pub(super) fn finish(&self, build_args: &mut BTreeMap<String, String>) -> Result<Finish, Failure> {
+        let times = self.times(build_args)?;
+        if let Some(epoch) = times.epoch() {
+            build_args.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_string());
+        }
+        Ok(Finish {
+            env: self.env.iter().filter_map(|text| environment::assignment(text)).collect(),
+            unset_env: self.unset_env.clone(),
+            labels: pairs("--label", &self.labels)?,
+            annotations: pairs("--annotation", &self.annotations)?.into_iter().collect(),
+            format: self.format()?,
+            layering: match (self.squash, self.layers) {
+                (true, _) => Layering::All,
+                (false, true) => Layering::Each,
+                (false, false) => Layering::New,
+            },
+            times,
+        })
+    }
+
+    fn times(&self, build_args: &BTreeMap<String, String>) -> Result<Times, Failure> {
+        if let Some(epoch) = self.timestamp {
+            return Ok(Times::Set(epoch));
+        }
+        let told = || build_args.get(EPOCH).cloned().or_else(|| env::var(EPOCH).ok());
+        let epoch = match (self.source_date_epoch, told().filter(|text| !text.is_empty())) {
+            (Some(epoch), _) => Some(epoch),
+            (None, Some(text)) => {
+                let bad = |why| Failure::new(format!("invalid {EPOCH}: {text:?}: {why}"));
+                Some(seconds(&text).map_err(bad)?)
+            }
+            (None, None) => None,
+        };
+        match (epoch, self.rewrite_timestamp) {
+            (Some(epoch), false) => Ok(Times::Created(epoch)),
+            (Some(epoch), true) => Ok(Times::Clamped(epoch)),
+            (None, false) => Ok(Times::Real),
+            (None, true) => Err(Failure::new("--rewrite-timestamp: no time is given that files are held to")
+                .hint(format!("pass --source-date-epoch SECONDS, or set {EPOCH}"))),
+        }
+    }
+
+    fn format(&self) -> Result<Format, Failure> {
+        let told = || env::var("BUILDAH_FORMAT").ok().filter(|text| !text.is_empty());
+        let format = match (self.format, told().as_deref()) {
+            (Some(GivenFormat::Oci), _) | (None, None | Some("oci")) => Format::Oci,
+            (Some(GivenFormat::Docker), _) | (None, Some("docker")) => Format::Docker,
+            (None, Some(other)) => {
+                return Err(Failure::new(format!("BUILDAH_FORMAT={other:?}: expected oci or docker")));
+            }
+        };
+        if format == Format::Docker && !self.annotations.is_empty() {
+            return Err(Failure::new("--annotation: a manifest of Docker's format has no annotations")
+                .hint("leave --format docker out, or use --label"));
+        }
+        Ok(format)
+    }
+
+    /// Tells of the image in the files that were named for it.
+    pub(super) fn tell(&self, image: &Image, tags: &[Reference]) -> Result<(), Failure> {
+        if let Some(file) = &self.iidfile {
+            output::file(file, image.id().to_string().as_bytes())?;
+        }
+        if let Some(file) = &self.iidfile_raw {
+            output::file(file, image.id().hex().as_bytes())?;
+        }
+        if let Some(file) = &self.metadata_file {
+            let names: Vec<String> = tags.iter().map(|tag| tag.local().to_string()).collect();
+            let mut metadata = json!({
+                "containerimage.config.digest": image.id(),
+                "containerimage.descriptor": image.descriptor,
+                "containerimage.digest": image.descriptor.digest,
+            });
+            if !names.is_empty() {
+                metadata["image.name"] = names.join(",").into();
+            }
+            output::file(file, format!("{metadata:#}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// `NAME=VALUE`, or `NAME` with nothing behind it.
+fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        if name.is_empty() {
+            return Err(Failure::new(format!("{flag} {text:?}: expected NAME=VALUE")));
+        }
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    given.iter().map(pair).collect()
+}
