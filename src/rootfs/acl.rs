@@ -7,12 +7,24 @@
 
 use rustix::io::Errno;
 
+use crate::layer::Xattrs;
+
 pub const ACCESS: &[u8] = b"system.posix_acl_access";
 pub const DEFAULT: &[u8] = b"system.posix_acl_default";
 
 /// Whether the attribute `name` is a list.
 pub fn is_list(name: &[u8]) -> bool {
     name == ACCESS || name == DEFAULT
+}
+
+/// `chmod`: the access list among `xattrs`, where there is one, says the same afterwards.
+pub fn change_mode(xattrs: &mut Xattrs, mode: u32) {
+    if let Some(value) = xattrs.get_mut(ACCESS)
+        && let Ok(mut list) = Acl::parse(value)
+    {
+        list.set_mode(mode);
+        *value = list.to_bytes();
+    }
 }
 
 /// The one version of the form there is.
@@ -68,6 +80,12 @@ impl Acl {
     /// Whether the mode bits say all that the list says.
     pub fn is_minimal(&self) -> bool {
         self.0.len() == 3
+    }
+
+    /// Whether a user or group other than 0 is named.
+    pub fn names_others_than_root(&self) -> bool {
+        let is_named = |entry: &&[u8; 8]| matches!(tag(**entry), Some(Tag::User | Tag::NamedGroup));
+        self.0.iter().filter(is_named).any(|entry| entry[4..] != [0; 4])
     }
 
     /// `mode` with the permissions that the list shows as: the group's are the mask where there is one.
@@ -154,6 +172,18 @@ mod tests {
             (list("u::rw- g::r-- m::rw- m::rw- o::r--"), "two masks"),
         ] {
             assert_eq!(Acl::parse(&bytes), Err(Errno::INVAL), "{why}");
+        }
+    }
+
+    #[test]
+    fn whom_a_list_names_is_known() {
+        for (row, want) in [
+            ("u::rwx g::r-x o::---", false),
+            ("u::rwx u:0:rwx g::r-x g:0:r-x m::rwx o::---", false),
+            ("u::rwx u:0:rwx u:7:rwx g::r-x m::rwx o::---", true),
+            ("u::rwx g::r-x g:65536:r-x m::rwx o::---", true),
+        ] {
+            assert_eq!(Acl::parse(&list(row)).unwrap().names_others_than_root(), want, "{row}");
         }
     }
 

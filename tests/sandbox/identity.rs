@@ -30,7 +30,7 @@ fn one_id(dir: &Path) -> Bench {
 }
 
 /// The drivers that can record.
-const RECORDING: [RootfsChoice; 2] = [RootfsChoice::Fuse, RootfsChoice::Plain];
+pub const RECORDING: [RootfsChoice; 2] = [RootfsChoice::Fuse, RootfsChoice::Plain];
 
 fn on(rootfs: RootfsChoice, bench: &Bench, script: &str) -> Job {
     Job { rootfs, ..bench.job(script) }
@@ -53,8 +53,12 @@ fn told(bench: &Bench, rootfs: RootfsChoice, seccomp: Seccomp, text: &str) -> Ve
     ran.stdout.lines().map(str::to_owned).collect()
 }
 
+pub fn has_python() -> bool {
+    Path::new("/usr/bin/python3").exists()
+}
+
 /// A job that runs a program in Python.
-fn python(bench: &Bench, program: &Path) -> Job {
+pub fn python(bench: &Bench, program: &Path) -> Job {
     let mut job = on(RootfsChoice::Fuse, bench, "");
     job.process.args = ["/usr/bin/python3", "/identity.py"].map(str::to_owned).into();
     let shown = |source: &Path, target: &str| Mount::bind(source, target, Access::ReadOnly);
@@ -65,7 +69,7 @@ fn python(bench: &Bench, program: &Path) -> Job {
 }
 
 fn a_program_sees_what_it_set() {
-    if !Path::new("/usr/bin/python3").exists() {
+    if !has_python() {
         println!("skipped: needs python3");
         return;
     }
@@ -107,7 +111,7 @@ for way in ["/proc/self/../1/root", "/proc/self/task/../../1/root", "/dev/fd/../
 "#;
 
 fn no_way_leads_out_of_the_step() {
-    if !Path::new("/usr/bin/python3").exists() {
+    if !has_python() {
         println!("skipped: needs python3");
         return;
     }
@@ -300,7 +304,7 @@ os.kill(server, signal.SIGKILL)
 "#;
 
 fn a_step_may_serve_a_file_system_itself() {
-    if !Path::new("/usr/bin/python3").exists() {
+    if !has_python() {
         println!("skipped: needs python3");
         return;
     }

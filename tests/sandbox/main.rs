@@ -3,6 +3,7 @@
 //! Runs as root and as an ordinary user; what the account or machine cannot do is skipped and says why. Arguments select
 //! tests by a part of their name, which is `driver::test`.
 
+mod attributes;
 mod bench;
 mod confined;
 mod end;
@@ -38,14 +39,15 @@ fn main() -> ExitCode {
         table::perform(on);
         return ExitCode::SUCCESS;
     }
-    let rows = [process::TESTS, root::TESTS, confined::TESTS, end::TESTS, escapes::TESTS].concat();
+    let rows = [process::TESTS, root::TESTS, attributes::TESTS, confined::TESTS, end::TESTS, escapes::TESTS]
+        .concat();
     let on_driver = |(driver, choice): (&'static str, RootfsChoice)| {
         rows.clone().into_iter().map(move |(name, test)| Test {
             name: format!("{driver}::{name}"),
             run: Box::new(move || bench::on(choice, &test)),
         })
     };
-    let recorded = identity::TESTS.iter().map(|&(name, test)| Test {
+    let recorded = identity::TESTS.iter().chain(attributes::RECORDED).map(|&(name, test)| Test {
         name: format!("identity::{name}"),
         run: Box::new(move || bench::on(RootfsChoice::Auto, &test)),
     });

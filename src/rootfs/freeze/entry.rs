@@ -2,17 +2,17 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, fstat, major, minor, openat, readlinkat,
-    statat,
+    AtFlags, FileType, Mode, OFlags, Stat, fgetxattr, flistxattr, fstat, getxattr, major, minor, openat,
+    readlinkat, statat,
 };
 use rustix::io::Errno;
 
 use crate::layer::{Metadata, Timestamp, Xattrs};
-use crate::rootfs::is_carried;
+use crate::rootfs::{acl, is_carried};
 
 /// Something that a directory holds.
 pub(in crate::rootfs) struct Entry {
@@ -58,10 +58,31 @@ pub(in crate::rootfs) fn read(dir: impl AsFd, name: &CStr) -> io::Result<Entry> 
     };
     let meta = match &body {
         Body::Directory(file) | Body::File { file, .. } => metadata_of(file)?,
-        // What cannot be opened safely (a device, a fifo) or at all (a link) can have no `user.*` attributes either.
-        _ => metadata(&stat, Xattrs::new()),
+        // neither attributes that we carry, nor a place in a layer
+        Body::Symlink(_) | Body::Socket => metadata(&stat, Xattrs::new()),
+        // What cannot be opened safely has no `user.*` attributes, but lists.
+        Body::Char { .. } | Body::Block { .. } | Body::Fifo => {
+            metadata(&stat, lists(open(OFlags::PATH)?.as_fd())?)
+        }
     };
     Ok(Entry { meta, identity, body })
+}
+
+/// The access lists of what is open as a path alone.
+fn lists(file: BorrowedFd<'_>) -> io::Result<Xattrs> {
+    let path = by_descriptor(file);
+    // XATTR_SIZE_MAX
+    let mut value = Vec::with_capacity(1 << 16);
+    match getxattr(&path, acl::ACCESS, spare_capacity(&mut value)) {
+        Ok(_) => Ok(Xattrs::from([(acl::ACCESS.to_vec(), value)])),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Xattrs::new()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A path to what is open, for calls that take no descriptor of its kind.
+pub(in crate::rootfs) fn by_descriptor(file: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// An open file's attributes.

@@ -22,7 +22,7 @@ mod upper;
 mod walk;
 
 pub(super) use descent::Descent;
-pub(super) use entry::{Body, Entry, metadata_of, read, xattr_names};
+pub(super) use entry::{Body, Entry, by_descriptor, metadata_of, read, xattr_names};
 pub(super) use ignore::Ignore;
 pub(super) use remove::remove_at;
 pub(crate) use remove::remove_tree;

@@ -23,6 +23,7 @@
 //! | `mknod` of a device | `EPERM` | asks for `CAP_MKNOD` over the machine; 0:0, overlayfs' whiteout, needs none. Where one id is mapped it is recorded |
 //! | `trusted.*` attributes | `EPERM` | asks for `CAP_SYS_ADMIN` over the machine; refused here to real root too |
 //! | opening a device node of the image | `EACCES` | the root is mounted `nodev`, for real root too |
+//! | a POSIX ACL that names others, where one id is mapped | `EINVAL`; that of a layer is not shown, and kept | those it names are not in the user namespace, and the kernel hands over no list with such a name |
 //! | `chattr`, `lsattr` | `EOPNOTSUPP` | the flags are another file system's; a layer has no word for them |
 //!
 //! A whiteout that a step itself makes (`mknod` 0:0, `RENAME_WHITEOUT`) goes into the layer as that device. The next

@@ -1,7 +1,9 @@
 //! Extended attributes: `user.*`, `security.*` and POSIX ACLs.
 //!
 //! A file capability that a process writes inside the step's user namespace for that namespace's own root is kept as
-//! the kernel's older form, without the root's id: it means the same, and it is what a build by root leaves.
+//! the kernel's older form, without the root's id: it means the same, and it is what a build by root leaves. What root of
+//! a nested namespace writes has its root's id, counted as the step counts, as owners are: so it goes into the layer,
+//! which is what other builders commit, and counts in no other namespace than one with that root.
 
 use super::attributes::now;
 use super::privileges::CAPABILITY;
@@ -9,6 +11,7 @@ use super::tree::{Id, Kind, Tree};
 use super::{Errno, Overlay};
 use crate::fuse::Privileges;
 use crate::layer::Xattrs;
+use crate::rootfs::Ids;
 use crate::rootfs::acl::{self, Acl};
 
 /// What `setxattr` allows (`XATTR_CREATE`, `XATTR_REPLACE`).
@@ -50,23 +53,39 @@ impl Overlay {
         if name.starts_with(b"system.") && !acl::is_list(name) {
             return Err(Errno::OPNOTSUPP);
         }
+        let shown = |xattrs: &Xattrs| {
+            let value = xattrs.get(name).filter(|value| self.shows(name, value));
+            value.cloned().ok_or(Errno::NODATA)
+        };
         // Asked before every write of a file (has it capabilities to clear?): most often the shared lock does.
         if let Some(xattrs) = &self.tree().inode(id)?.xattrs {
-            return xattrs.get(name).cloned().ok_or(Errno::NODATA);
+            return shown(xattrs);
         }
-        self.tree_mut().xattrs(id)?.get(name).cloned().ok_or(Errno::NODATA)
+        shown(self.tree_mut().xattrs(id)?)
     }
 
     /// All names, each ended by a zero byte.
     pub fn xattr_names(&self, id: Id) -> Result<Vec<u8>, Errno> {
         let mut tree = self.tree_mut();
-        Ok(tree.xattrs(id)?.keys().flat_map(|name| name.iter().copied().chain([0])).collect())
+        let shown = tree.xattrs(id)?.iter().filter(|(name, value)| self.shows(name, value));
+        Ok(shown.flat_map(|(name, _)| name.iter().copied().chain([0])).collect())
+    }
+
+    /// Where one id is mapped the kernel can tell nobody of a list that names another: EINVAL, which fails whoever copies
+    /// the file. So the list stays in the layers and is not shown.
+    fn shows(&self, name: &[u8], value: &[u8]) -> bool {
+        let names_others = || Acl::parse(value).is_ok_and(|list| list.names_others_than_root());
+        matches!(self.ids, Ids::Mapped) || !acl::is_list(name) || !names_others()
     }
 
     pub fn remove_xattr(&self, id: Id, name: &[u8]) -> Result<(), Errno> {
         expect_settable(name)?;
         let mut tree = self.tree_mut();
-        tree.xattrs(id)?.remove(name).ok_or(Errno::NODATA)?;
+        match tree.xattrs(id)?.remove(name) {
+            // to have no list is what is asked for
+            None if acl::is_list(name) => return Ok(()),
+            removed => removed.ok_or(Errno::NODATA)?,
+        };
         tree.inode_mut(id)?.ctime = now();
         Ok(())
     }
@@ -97,11 +116,7 @@ impl Tree {
 
     /// `chmod`: the access list, where there is one, says the same afterwards.
     pub fn change_mode(&mut self, id: Id, mode: u32) -> Result<(), Errno> {
-        if let Some(value) = self.xattrs(id)?.get_mut(acl::ACCESS) {
-            let mut list = Acl::parse(value)?;
-            list.set_mode(mode);
-            *value = list.to_bytes();
-        }
+        acl::change_mode(self.xattrs(id)?, mode);
         self.inode_mut(id)?.mode = mode & 0o7777;
         Ok(())
     }

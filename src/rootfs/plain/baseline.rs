@@ -14,7 +14,7 @@ use super::materialise::Refused;
 use super::owners::Owners;
 use crate::layer::{Ino, Kind, Metadata, Timestamp, Xattrs};
 use crate::rootfs::freeze::{Descent, metadata_in};
-use crate::rootfs::{Device, Error, Inode, Named as _, Node, Owner, Stack};
+use crate::rootfs::{Device, Error, Inode, Named as _, Node, Owner, Stack, acl};
 
 /// Every inode of a tree but its root's.
 pub(super) struct Baseline {
@@ -181,12 +181,17 @@ impl Substitute {
         let Self { made, meant, .. } = self;
         // chown(2) takes a setuid bit away: one that was never made does not come back with a new owner.
         let is_chowned = (now.uid, now.gid) != (made.uid, made.gid);
+        let mode = if now.mode == made.mode && !is_chowned { meant.mode } else { now.mode };
+        let mut xattrs = if now.xattrs == made.xattrs { meant.xattrs.clone() } else { now.xattrs };
+        if mode != meant.mode {
+            acl::change_mode(&mut xattrs, mode);
+        }
         Metadata {
-            mode: if now.mode == made.mode && !is_chowned { meant.mode } else { now.mode },
+            mode,
             uid: if now.uid == made.uid { meant.uid } else { now.uid },
             gid: if now.gid == made.gid { meant.gid } else { now.gid },
             mtime: if now.mtime == made.mtime { meant.mtime } else { now.mtime },
-            xattrs: if now.xattrs == made.xattrs { meant.xattrs.clone() } else { now.xattrs },
+            xattrs,
         }
     }
 }

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
     chmodat, chownat, fchmod, fchown, fsetxattr, futimens, linkat, makedev, mkdirat, mknodat, openat,
-    openat2, symlinkat, utimensat,
+    openat2, setxattr, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -244,7 +244,14 @@ impl Maker<'_> {
             made => made?,
         }
         let mode = self.ids.mode(inode.mode, inode.uid, inode.gid);
-        Ok(self.dress_at(dir, name, &inode, Some(mode))?)
+        self.dress_at(dir, name, &inode, Some(mode))?;
+        if self.stack.has_xattrs(node) {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let made = openat(dir, name, flags, Mode::empty())?;
+            let path = freeze::by_descriptor(made.as_fd());
+            self.set_xattrs(node, |name, value| setxattr(&path, name, value, XattrFlags::empty()))?;
+        }
+        Ok(())
     }
 
     fn link(&self, links: &[(Vec<u8>, Vec<u8>)]) -> Result<(), Error> {
@@ -269,18 +276,18 @@ impl Maker<'_> {
         let (uid, gid) = (self.ids.user(inode.uid), self.ids.group(inode.gid));
         fchown(file, uid, gid)?;
         if self.stack.has_xattrs(node) {
-            self.set_xattrs(file, node)?;
+            self.set_xattrs(node, |name, value| fsetxattr(file, name, value, XattrFlags::empty()))?;
         }
         fchmod(file, Mode::from_raw_mode(self.ids.mode(inode.mode, inode.uid, inode.gid)))?;
         futimens(file, &times(inode.mtime))
     }
 
-    fn set_xattrs(&self, file: BorrowedFd<'_>, node: &Node) -> Result<(), Errno> {
+    fn set_xattrs(&self, node: &Node, set: impl Fn(&[u8], &[u8]) -> Result<(), Errno>) -> Result<(), Errno> {
         for (name, value) in self.stack.xattrs(node) {
             if !is_carried(&name) {
                 continue;
             }
-            match fsetxattr(file, name.as_slice(), &value, XattrFlags::empty()) {
+            match set(&name, &value) {
                 // The file system has none, or none so large; no capabilities for a user that has no place here.
                 Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::TOOBIG | Errno::PERM | Errno::INVAL) => {
                     let mut refused = self.refused.lock().expect("no thread panics while holding it");

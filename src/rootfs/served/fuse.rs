@@ -35,10 +35,8 @@ impl Filesystem for Fuse {
             | Features::NO_OPEN
             | Features::NO_OPENDIR
             | Features::EXPLICIT_INVAL_DATA
-            | match self.side {
-                Side::Bare => Features::NONE,
-                Side::Marked => Features::POSIX_ACL,
-            };
+            // the bare side has no lists; without this the kernel would not say that there are none, but EOPNOTSUPP
+            | Features::POSIX_ACL;
         self.agreed = wanted & offered;
         wanted
     }

@@ -23,12 +23,20 @@ pub struct Observation {
 /// every mount anew, and EOPNOTSUPP is the one answer that keeps it from asking again.
 const NO_ATTRIBUTE: [&str; 2] = ["No data available (os error 61)", "Operation not supported (os error 95)"];
 
+/// overlayfs says of a lower file that has no access list that there is none to remove; file systems are content.
+fn has_no_list(saw: &str, expected: &str) -> bool {
+    expected.starts_with("removexattr ")
+        && expected.contains(" system.posix_acl_")
+        && expected.strip_suffix("done").is_some_and(|call| saw == format!("{call}{}", NO_ATTRIBUTE[0]))
+}
+
 pub fn saw(saw: &[String], expected: &[String], like: Like) -> Result<(), String> {
     let same = |saw: &String, expected: &String| {
         saw == expected
             || like == Like::Overlayfs
-                && expected.ends_with(NO_ATTRIBUTE[0])
-                && *saw == expected.replace(NO_ATTRIBUTE[0], NO_ATTRIBUTE[1])
+                && (has_no_list(saw, expected)
+                    || expected.ends_with(NO_ATTRIBUTE[0])
+                        && *saw == expected.replace(NO_ATTRIBUTE[0], NO_ATTRIBUTE[1]))
     };
     if saw.len() == expected.len() && saw.iter().zip(expected).all(|(saw, expected)| same(saw, expected)) {
         return Ok(());

@@ -58,6 +58,15 @@ pub enum Ownership {
     Recorded,
 }
 
+impl Ownership {
+    const RECORDED: &str = "recorded";
+
+    /// As an argument of a performer.
+    fn as_argument(self) -> &'static str {
+        if self == Self::Recorded { Self::RECORDED } else { "mapped" }
+    }
+}
+
 /// What the table runs on. Not `kernel` with recorded ownership: it refuses to be taken then.
 pub const PAIRS: &[(&str, RootfsChoice, Ownership)] = &[
     ("table::kernel::mapped", RootfsChoice::Kernel, Ownership::Mapped),
@@ -85,14 +94,14 @@ impl Row {
 }
 
 /// The rows whose title has `part` in it.
-fn rows_with(part: &str) -> Vec<Row> {
-    let mut rows = all_rows();
+fn rows_with(part: &str, ownership: Ownership) -> Vec<Row> {
+    let mut rows = all_rows(ownership);
     rows.retain(|row| row.title().contains(part));
     rows
 }
 
-fn all_rows() -> Vec<Row> {
-    let operations = rows::operations();
+fn all_rows(ownership: Ownership) -> Vec<Row> {
+    let operations = rows::operations(ownership);
     let of_place = |(number, place): (usize, &'static Place)| {
         let operations = operations.iter().enumerate();
         let row = move |(at, operation): (usize, &Operation)| Row {
@@ -108,10 +117,11 @@ fn all_rows() -> Vec<Row> {
 
 /// The other side: performs all rows below `root` and tells each observation, one a line.
 pub fn perform(arguments: &[String]) {
-    let (part, arguments) = arguments.split_last().expect("which rows");
+    let [arguments @ .., ownership, part] = arguments else { panic!("whose rows, and which") };
+    let ownership = if ownership == Ownership::RECORDED { Ownership::Recorded } else { Ownership::Mapped };
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let mut out = std::io::stdout().lock();
-    for row in rows_with(part) {
+    for row in rows_with(part, ownership) {
         let observation = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["step"] => in_step(&row),
             ["look"] => {
@@ -205,6 +215,7 @@ pub fn run(driver: RootfsChoice, ownership: Ownership) {
 /// The rows, their layers, and the place where they run.
 struct Table {
     rows: Vec<Row>,
+    ownership: Ownership,
     /// What their titles have in common.
     part: String,
     dir: PathBuf,
@@ -218,7 +229,7 @@ struct Table {
 impl Table {
     fn new(dir: &Path, ownership: Ownership) -> Self {
         let part = std::env::var("RBUILD_TEST_ROWS").unwrap_or_default();
-        let rows = rows_with(&part);
+        let rows = rows_with(&part, ownership);
         let bench = |name: &str, choice| {
             fs::create_dir(dir.join(name)).unwrap();
             Bench::with(&dir.join(name), choice).unwrap_or_else(|error| panic!("{}", in_words(&error)))
@@ -247,7 +258,7 @@ impl Table {
             fs::copy(&library, libraries.join(library.file_name().unwrap())).unwrap();
         }
         fs::create_dir(dir.join("plain")).unwrap();
-        Self { rows, part, dir: dir.to_owned(), mapped, recorded, stack }
+        Self { rows, ownership, part, dir: dir.to_owned(), mapped, recorded, stack }
     }
 
     /// What the rows come to on a plain directory of the same file system. Its driver has nothing to do with it.
@@ -280,7 +291,7 @@ impl Table {
         job.process.args = arguments
             .iter()
             .chain(role)
-            .chain([&&*self.part])
+            .chain([&self.ownership.as_argument(), &&*self.part])
             .map(|argument| (*argument).to_owned())
             .collect();
         job.confinement.security.capabilities.push("CAP_MKNOD".to_owned());

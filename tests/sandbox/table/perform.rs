@@ -26,10 +26,11 @@ use super::tree::{CAPABILITY, Made, What, tree};
 type Saw = io::Result<String>;
 
 /// The words that change a file, also one that a symlink leads to.
-const FOLLOWING: [&str; 12] = [
+const FOLLOWING: [&str; 15] = [
     "append",
     "write",
     "overwrite",
+    "map-write",
     "truncate",
     "fill",
     "allocate",
@@ -39,6 +40,8 @@ const FOLLOWING: [&str; 12] = [
     "setxattr-new",
     "setxattr-old",
     "capability",
+    "access-list",
+    "default-list",
 ];
 
 /// Does what the words of one row say, in the working directory.
@@ -243,6 +246,10 @@ fn change(words: &[&str]) -> Saw {
             let file = OpenOptions::new().write(true).open(path)?;
             done(file.write_all_at(text.as_bytes(), offset.parse().unwrap()))
         }
+        ["map-write", path] => {
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            done(rbuild_userns::map::touch_first_byte(&file))
+        }
         ["truncate", path, len] => {
             done(OpenOptions::new().write(true).open(path)?.set_len(len.parse().unwrap()))
         }
@@ -289,6 +296,11 @@ fn change(words: &[&str]) -> Saw {
         }
         ["capability", path] => {
             done(Ok(rustix::fs::setxattr(path, "security.capability", CAPABILITY, XattrFlags::empty())?))
+        }
+        [verb @ ("access-list" | "default-list"), path, entries] => {
+            let name =
+                if verb == "access-list" { "system.posix_acl_access" } else { "system.posix_acl_default" };
+            done(Ok(rustix::fs::setxattr(path, name, &access_list(entries), XattrFlags::empty())?))
         }
         ref other => panic!("{other:?}"),
     }
@@ -381,6 +393,26 @@ fn look_or_name(words: &[&str]) -> Saw {
         }
         ref other => panic!("{other:?}"),
     }
+}
+
+/// A POSIX access control list (linux/posix_acl_xattr.h) from entries like `u::rw-`, `g:7:r--`, `m::r--`.
+fn access_list(entries: &str) -> Vec<u8> {
+    let bytes = |entry: &str| {
+        let [who, id, rights] = entry.split(':').collect::<Vec<_>>()[..] else { panic!("{entry}") };
+        let tag: u16 = match (who, id) {
+            ("u", "") => 1,
+            ("u", _) => 2,
+            ("g", "") => 4,
+            ("g", _) => 8,
+            ("m", _) => 16,
+            ("o", _) => 32,
+            other => panic!("{other:?}"),
+        };
+        let rights = rights.bytes().fold(0_u16, |rights, right| rights << 1 | u16::from(right != b'-'));
+        let id: u32 = if id.is_empty() { u32::MAX } else { id.parse().expect("an id") };
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    std::iter::once(2_u32.to_le_bytes().to_vec()).chain(entries.split(',').map(bytes)).flatten().collect()
 }
 
 fn done(result: io::Result<()>) -> Saw {

@@ -12,7 +12,8 @@
 //! - a name that is linked to a layer's file has a number of its own until the next step: looked up, it does not lead to
 //!   where it came from (that, too, wants `CAP_DAC_READ_SEARCH` over the machine);
 //! - a layer's device is not changed, renamed or linked to: EPERM, because it would first have to be made anew;
-//! - `copy_file_range(2)` from a layer's file is EXDEV, upon which every program copies: it lies on another file system.
+//! - `copy_file_range(2)` from a layer's file is EXDEV, upon which every program copies: it lies on another file system;
+//! - an access list that a layer's file does not have cannot be removed from it: ENODATA (`compare`).
 //!
 //! Nor can the directory of the `plain` driver hold a device node there: it shows an empty file, and the layer says device.
 

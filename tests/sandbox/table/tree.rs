@@ -32,6 +32,18 @@ pub const TIME: (i64, u32) = (1_000_000_000, 123_456_789);
 /// `VFS_CAP_REVISION_2` with `cap_net_raw=ep` (linux/capability.h).
 pub const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// `user::rw-,user:0:rw-,group::r--,mask::rw-,other::---` (linux/posix_acl_xattr.h).
+pub const LIST: &[u8] = &[
+    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 0, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16,
+    0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+];
+
+/// The same that a directory hands down: `user::rwx,user:0:rwx,group::r-x,mask::rwx,other::---`.
+pub const DEFAULT_LIST: &[u8] = &[
+    2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0, 0, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255, 16,
+    0, 7, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+];
+
 impl Made {
     fn new(path: impl Into<String>, what: What, mode: u32) -> Self {
         Self { path: path.into(), what, mode, owner: (0, 0), xattrs: &[] }
@@ -79,6 +91,8 @@ pub fn tree(at: &str) -> Vec<Made> {
         file(in_it("f"), "lower text of f"),
         special("g", What::Link(in_it("f")), 0o644),
         special("p", What::Fifo, 0o600),
+        file(in_it("q"), "text of q").mode(0o660).owner(0, 9).xattrs(&[("system.posix_acl_access", LIST)]),
+        dir(in_it("r")).xattrs(&[("system.posix_acl_default", DEFAULT_LIST)]),
         special("s", What::Symlink("f"), 0o777),
         dir(in_it("sub")),
         dir(in_it("sub/deep")),
