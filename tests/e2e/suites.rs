@@ -200,22 +200,16 @@ const MOUNTING: &str = "binderfs,bind-mount";
 #[test]
 fn stress_ng() {
     let Some(program) = provided("RBUILD_TEST_STRESS_NG") else { return };
-    let one = "--verify --temp-path /at -q";
-    let script: String = match soak() {
+    let stress = |what: &str| format!("/suite/program {what} --verify --temp-path /at -q\n");
+    let script = match soak() {
         // A signal ends a call that is handed over, before it is taken, with EINTR: also those that nothing interrupts
         // elsewhere, which stress-ng calls a failure. So nothing is ended by its alarm.
-        _ if lane() == "single" => COUNTED
-            .iter()
-            .map(|(name, count)| format!("/suite/program --{name} 2 --{name}-ops {count} {one}\n"))
-            .collect(),
-        Some(_) => {
-            format!(
-                "/suite/program --class filesystem --exclude {MOUNTING} --sequential 2 --timeout 10s {one}"
-            )
+        _ if lane() == "single" => {
+            let counted = COUNTED.map(|(name, count)| stress(&format!("--{name} 2 --{name}-ops {count}")));
+            counted.concat()
         }
-        None => {
-            STRESSORS.iter().map(|name| format!("/suite/program --{name} 2 --timeout 1s {one}\n")).collect()
-        }
+        Some(_) => stress(&format!("--class filesystem --exclude {MOUNTING} --sequential 2 --timeout 10s")),
+        None => STRESSORS.map(|name| stress(&format!("--{name} 2 --timeout 1s"))).concat(),
     };
     for &driver in drivers() {
         Suite::new(driver, &program).run(&[&script], &[]).good();
