@@ -395,7 +395,7 @@ fn look_or_name(words: &[&str]) -> Saw {
     }
 }
 
-/// A POSIX access control list (linux/posix_acl_xattr.h) from entries like `u::rw-`, `g:7:r--`, `m::r--`.
+/// A POSIX access control list (`linux/posix_acl_xattr.h`) from entries like `u::rw-`, `g:7:r--`, `m::r--`.
 fn access_list(entries: &str) -> Vec<u8> {
     let bytes = |entry: &str| {
         let [who, id, rights] = entry.split(':').collect::<Vec<_>>()[..] else { panic!("{entry}") };

@@ -32,7 +32,7 @@ pub const TIME: (i64, u32) = (1_000_000_000, 123_456_789);
 /// `VFS_CAP_REVISION_2` with `cap_net_raw=ep` (linux/capability.h).
 pub const CAPABILITY: &[u8] = &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// `user::rw-,user:0:rw-,group::r--,mask::rw-,other::---` (linux/posix_acl_xattr.h).
+/// `user::rw-,user:0:rw-,group::r--,mask::rw-,other::---` (`linux/posix_acl_xattr.h`).
 pub const LIST: &[u8] = &[
     2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 6, 0, 0, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16,
     0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
