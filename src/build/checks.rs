@@ -3,7 +3,7 @@
 use super::scope;
 use super::{Error, Options, StepError};
 use crate::dockerfile::lint::{self, CHECK_ARG, Certainty, Checked, Finding, Rule};
-use crate::dockerfile::{Diagnostic, Diagnostics, Dockerfile, IgnoreFile, Span};
+use crate::dockerfile::{Diagnostic, Diagnostics, Dockerfile, IgnoreFile, Script, Span};
 use crate::oci::Platform;
 use crate::progress::{Event, Sink};
 use crate::store::Image;
@@ -11,24 +11,27 @@ use crate::store::Image;
 /// What was found before the build, and what the build itself may find.
 pub(super) struct Checks {
     checked: Checked,
-    file: String,
+    script: Script,
 }
 
 impl Checks {
-    pub(super) fn new(dockerfile: &Dockerfile, options: &Options) -> Result<Self, Error> {
+    /// `ignore` is what the context hides.
+    pub(super) fn new(
+        dockerfile: &Dockerfile,
+        options: &Options,
+        ignore: &IgnoreFile,
+    ) -> Result<Self, Error> {
         let stage = options.target.as_deref().unwrap_or("default");
         let predefined = scope::predefined(&options.platform, stage);
-        let ignore = options.ignore.as_deref().map(IgnoreFile::parse).transpose();
-        let ignore = ignore.map_err(|why| Error::Ignore(why.to_string()))?;
         let subject = lint::Subject {
-            source: &options.dockerfile,
+            source: options.dockerfile.text(),
             dockerfile,
             build_args: &options.build_args,
             predefined: &predefined,
-            ignore: ignore.as_ref(),
+            ignore: Some(ignore),
         };
-        let file = options.dockerfile_name.clone();
-        Ok(Self { checked: lint::check(&subject).map_err(|bad| refused(&bad, options))?, file })
+        let checked = lint::check(&subject).map_err(|bad| refused(&bad, options))?;
+        Ok(Self { checked, script: options.dockerfile.clone() })
     }
 
     /// Tells what was found. Errors if that is one.
@@ -64,7 +67,8 @@ impl Checks {
 
     fn warn(&self, finding: &Finding, sink: &dyn Sink) {
         let Finding { rule, message, span, .. } = finding;
-        let text = format!("{}:{}: {message} ({})", self.file, span.first_line, rule.name());
+        let (file, line) = self.script.place(span);
+        let text = format!("{file}:{line}: {message} ({})", rule.name());
         sink.event(Event::Warning(text));
     }
 }
@@ -74,8 +78,7 @@ fn refused(bad: &lint::BadOption, options: &Options) -> Error {
     match bad.span {
         Some(span) => Error::Dockerfile {
             diagnostics: Diagnostics(vec![Diagnostic { span, message, hint: None }]),
-            source_text: options.dockerfile.clone(),
-            file: options.dockerfile_name.clone(),
+            script: options.dockerfile.clone(),
         },
         None => Error::CheckArg(format!("{CHECK_ARG}: {message}")),
     }

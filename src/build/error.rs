@@ -1,23 +1,20 @@
 //! What can go wrong in a build, and where.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use crate::dockerfile::{Diagnostics, Span};
+use crate::dockerfile::{Diagnostics, Script, Span};
 use crate::runtime::Exit;
 
 /// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The Dockerfile's text is wrong.
-    #[error("{}", .diagnostics.render(.source_text, .file))]
+    #[error("{}", .script.render(.diagnostics))]
     Dockerfile {
         /// Everything that is wrong with it.
         diagnostics: Diagnostics,
         /// Its text.
-        source_text: String,
-        /// What it is called.
-        file: String,
+        script: Script,
     },
     /// Checks found something, and `error=true` makes that an error.
     #[error("lint violation found for rules: {0}")]
@@ -33,9 +30,6 @@ pub enum Error {
         /// Why.
         source: Box<StepError>,
     },
-    /// The ignore file's text is wrong.
-    #[error("ignore file: {0}")]
-    Ignore(String),
     /// No stage has this name or index.
     #[error("target stage {0:?} could not be found")]
     NoTarget(String),
@@ -51,14 +45,6 @@ pub enum Error {
     /// Leftovers of an earlier build cannot be removed.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
-    /// The context is no directory that can be read.
-    #[error("build context {path:?}: {source}")]
-    Context {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 /// The instruction an error belongs to.
@@ -66,7 +52,9 @@ pub enum Error {
 pub struct Place {
     /// The Dockerfile's name.
     pub file: String,
-    /// Its lines.
+    /// Its first line there.
+    pub line: usize,
+    /// Where it is in the whole text.
     pub span: Span,
     /// The instruction, on one line.
     pub text: String,
@@ -74,7 +62,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: building at STEP {:?}", self.file, self.span.first_line, self.text)
+        write!(f, "{}:{}: building at STEP {:?}", self.file, self.line, self.text)
     }
 }
 
@@ -215,6 +203,16 @@ pub enum StepError {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// A file was another one when it was written than when it was hashed.
+    #[error(
+        "{path} of {tree}: changed while it was copied, so nothing was made of it; build again when it is quiet"
+    )]
+    Changed {
+        /// Which.
+        path: String,
+        /// Of what.
+        tree: String,
     },
     /// An ONBUILD trigger of the base image is wrong.
     #[error("trigger of the base image: {0}")]

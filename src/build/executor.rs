@@ -10,6 +10,7 @@ use super::finish::finish;
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
 use super::plan;
+use super::roots::Opened;
 use super::scope::Global;
 use super::shared::SharedSandbox;
 use super::stage::Stage;
@@ -36,7 +37,9 @@ pub(super) struct Executor<'a> {
     pub dockerfile: Dockerfile,
     checks: Checks,
     pub global: Global,
-    pub context: Context,
+    pub context: Arc<Context>,
+    /// What the names of contexts have led to.
+    pub named: Opened,
     pub sandbox: SharedSandbox<'a>,
     /// What binds of RUN have been shown of the context.
     pub written: Mutex<Written>,
@@ -53,15 +56,15 @@ impl<'a> Executor<'a> {
     pub(super) fn new(
         store: &'a Store,
         client: &'a Client,
+        context: Context,
         options: &'a Options,
         cancel: &Cancel,
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
-        let dockerfile = dockerfile::parse(&options.dockerfile).map_err(|diagnostics| Error::Dockerfile {
-            diagnostics,
-            source_text: options.dockerfile.clone(),
-            file: options.dockerfile_name.clone(),
-        })?;
+        let dockerfile = options
+            .dockerfile
+            .parse()
+            .map_err(|diagnostics| Error::Dockerfile { diagnostics, script: options.dockerfile.clone() })?;
         let last = dockerfile.stages.len() - 1;
         let target = match &options.target {
             None => last,
@@ -70,11 +73,12 @@ impl<'a> Executor<'a> {
             }
         };
         let global = global(&dockerfile, options)?;
-        let checks = Checks::new(&dockerfile, options)?;
-        let context = Context::open(&options.context, options.ignore.as_deref())?;
+        let checks = Checks::new(&dockerfile, options, context.ignore())?;
         // A name that does not expand is no stage's; its own FROM says what is wrong with it.
         let expand = |word: &str| global.expand(word).unwrap_or_default();
-        let reachable = plan::reachable(&dockerfile, target, &expand);
+        let (contexts, platform) = (&options.contexts, &options.platform);
+        let names = plan::Names { dockerfile: &dockerfile, contexts, platform };
+        let reachable = plan::reachable(&names, target, &expand);
         for &index in reachable.keys() {
             supported(&dockerfile.stages[index], options)?;
         }
@@ -91,7 +95,8 @@ impl<'a> Executor<'a> {
             dockerfile,
             checks,
             global,
-            context,
+            context: Arc::new(context),
+            named: Opened::default(),
             graph: Graph::new(reachable, options.jobs),
             images: Mutex::default(),
             target,
@@ -134,7 +139,7 @@ impl<'a> Executor<'a> {
 
     /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
     /// there or elsewhere; the graph knows of what.
-    fn stage(&self, index: usize) -> Result<Arc<Stage>, Stopped> {
+    pub(super) fn stage(&self, index: usize) -> Result<Arc<Stage>, Stopped> {
         let building = match self.graph.claim(index)? {
             Claim::Built(stage) => return Ok(stage),
             Claim::Ours(building) => building,
@@ -154,13 +159,16 @@ impl<'a> Executor<'a> {
         // A name may turn out to be a stage's only now, by an ARG or by a trigger of the base image.
         supported(source, self.options)?;
         self.announce(index, 1, &source.text);
-        let mut stage = self.base(index).map_err(|why| self.at(source.from.span, &source.text, why))?;
         let blamed = |why| self.at(source.from.span, &source.text, why);
+        let (mut stage, steps) = match self.replaced(index).map_err(blamed)? {
+            Some(stage) => (stage, &[][..]),
+            None => (self.base(index).map_err(blamed)?, &source.steps[..]),
+        };
         if index == self.target {
             self.begin_with(&mut stage, &self.options.finish.env).map_err(blamed)?;
         }
         self.triggers(&mut stage, source.from.span)?;
-        for (number, step) in source.steps.iter().enumerate() {
+        for (number, step) in steps.iter().enumerate() {
             self.announce(index, number + 2, &step.text);
             self.step(&mut stage, step).map_err(|why| self.at(step.span, &step.text, why))?;
         }
@@ -170,52 +178,54 @@ impl<'a> Executor<'a> {
         Ok(stage)
     }
 
-    /// What FROM names: an earlier stage, nothing, or an image.
+    /// The context that takes the place of the stage `index`, if there is one.
+    fn replaced(&self, index: usize) -> Result<Option<Stage>, StepError> {
+        let from = &self.dockerfile.stages[index].from.value;
+        let Some(name) = &from.name else { return Ok(None) };
+        let platform = self.platform_of(from)?;
+        let root = self.context_named(index, name, &platform)?;
+        root.map(|root| self.stage_on(index, name, &root, &platform)).transpose()
+    }
+
+    /// What FROM names: a context, an earlier stage, nothing, or an image.
     fn base(&self, index: usize) -> Result<Stage, StepError> {
         let from = &self.dockerfile.stages[index].from.value;
         let name = self.global.expand(&from.image)?;
         if name.trim().is_empty() {
             return Err(StepError::Invalid(format!("base name ({}) should not be blank", from.image)));
         }
-        let platform = match &from.platform {
-            Some(word) => self.global.expand(word)?.parse()?,
-            None => self.options.platform.clone(),
-        };
+        let platform = self.platform_of(from)?;
+        if let Some(root) = self.context_named(index, &name, &platform)? {
+            return self.stage_on(index, &name, &root, &platform);
+        }
         if let Some(earlier) = plan::named(&self.dockerfile, &name, index) {
             return Ok(Stage::on_stage(index, &*self.stage(earlier)?));
         }
         if name == "scratch" {
             return Ok(Stage::scratch(index, &platform));
         }
-        let image = self.image(&name, &platform)?;
+        let image = self.image(&name.parse()?, &platform)?;
         self.checks.base(&name, &image, &platform, self.dockerfile.stages[index].from.span)?;
         Ok(Stage::on_image(index, &image))
     }
 
-    /// The root that COPY --from of `stage` names: an earlier stage by name or index, or an image.
-    pub(super) fn source(&self, stage: &Stage, name: &str) -> Result<Arc<Stage>, StepError> {
-        if let Some(earlier) = plan::find(&self.dockerfile, name, stage.index) {
-            return Ok(self.stage(earlier)?);
+    fn platform_of(&self, from: &dockerfile::From) -> Result<Platform, StepError> {
+        match &from.platform {
+            Some(word) => Ok(self.global.expand(word)?.parse()?),
+            None => Ok(self.options.platform.clone()),
         }
-        if plan::find(&self.dockerfile, name, self.dockerfile.stages.len()).is_some() {
-            return Err(StepError::Invalid(format!(
-                "cannot copy from stage {name:?}, it needs to be defined before the current stage"
-            )));
-        }
-        Ok(Arc::new(Stage::on_image(stage.index, &self.image(name, &self.options.platform)?)))
     }
 
     /// The image called `name`, looked for once in a build.
-    fn image(&self, name: &str, platform: &Platform) -> Result<Image, StepError> {
-        let key = (name.to_owned(), platform.to_string());
+    pub(super) fn image(&self, reference: &Reference, platform: &Platform) -> Result<Image, StepError> {
+        let key = (reference.to_string(), platform.to_string());
         let slot = Arc::clone(lock(&self.images).entry(key).or_default());
         let mut slot = lock(&slot);
         if let Some(image) = &*slot {
             return Ok(image.clone());
         }
-        let reference: Reference = name.parse()?;
         let policy = self.options.pull;
-        let image = transfer::obtain(self.store, self.client, &reference, platform, policy, self.sink);
+        let image = transfer::obtain(self.store, self.client, reference, platform, policy, self.sink);
         Ok(slot.insert(image.map_err(Box::new)?).clone())
     }
 
@@ -281,10 +291,11 @@ fn supported(stage: &dockerfile::Stage, options: &Options) -> Result<(), Error> 
 
 fn at(options: &Options, span: Span, text: &str, source: StepError) -> Error {
     let (span, source) = match source {
-        StepError::Word { word, source } => (span.narrowed(&options.dockerfile, &word), source),
+        StepError::Word { word, source } => (span.narrowed(options.dockerfile.text(), &word), source),
         source => (span, Box::new(source)),
     };
-    let place = Place { file: options.dockerfile_name.clone(), span, text: text.to_owned() };
+    let (file, line) = options.dockerfile.place(&span);
+    let place = Place { file: file.to_owned(), line, span, text: text.to_owned() };
     Error::Step { place: Box::new(place), source }
 }
 

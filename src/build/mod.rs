@@ -3,6 +3,7 @@
 //! ```text
 //! parse     text → stages and steps, all diagnostics at once            dockerfile
 //! plan      target + arguments → the stages to build, each with its base  plan
+//! context   a directory, a tar, a repository: files to copy from; others by name   context, named
 //! checks    what the text tells against itself → warnings                  checks
 //! graph     which stages are built now, side by side                      graph
 //! step      one instruction → a cache key → a record, or the work itself  step
@@ -23,6 +24,7 @@ mod cache;
 mod checks;
 mod context;
 mod copy;
+mod elsewhere;
 mod error;
 mod executor;
 mod finish;
@@ -30,7 +32,9 @@ mod graph;
 mod key;
 mod metadata;
 mod mounts;
+mod named;
 mod plan;
+mod roots;
 mod run;
 mod scope;
 mod shared;
@@ -40,9 +44,9 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 
 use crate::agent::Backend;
+use crate::dockerfile::Script;
 use crate::oci::{Platform, Reference};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
@@ -51,21 +55,20 @@ use crate::store::{Image, Store};
 use crate::transfer::PullPolicy;
 
 pub use cache::{Cache, Ignored};
+pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
+pub use elsewhere::Access;
 pub use error::{Error, Place, StepError};
 pub use finish::{Finish, Format, Layering, Times};
+pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::predefined;
 
 /// What to build, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The directory that COPY and ADD read from.
-    pub context: PathBuf,
     /// The Dockerfile's text.
-    pub dockerfile: String,
-    /// What messages call it.
-    pub dockerfile_name: String,
-    /// The text of the ignore file, if there is one.
-    pub ignore: Option<String>,
+    pub dockerfile: Script,
+    /// Contexts that the Dockerfile may ask for by name.
+    pub contexts: Contexts,
     /// The stage to end with, by name or by index; `None` is the last.
     pub target: Option<String>,
     /// `--build-arg`, by name.
@@ -102,7 +105,7 @@ pub struct Options {
     pub sandbox: crate::runtime::Options,
 }
 
-/// Builds the target of `options.dockerfile` and names it.
+/// Builds the target of `options.dockerfile` with the files of `context`, and names it.
 ///
 /// `client` fetches base images that the store does not have. Cancelling stops the running steps and
 /// returns [`StepError::Cancelled`] with the place of one; the first stage that fails stops the others. A failed build leaves the names of the store as they were; the steps
@@ -110,11 +113,12 @@ pub struct Options {
 pub fn build(
     store: &Store,
     client: &Client,
+    context: Context,
     options: &Options,
     cancel: &Cancel,
     sink: &dyn Sink,
 ) -> Result<Image, Error> {
-    let image = executor::Executor::new(store, client, options, cancel, sink)?.build()?;
+    let image = executor::Executor::new(store, client, context, options, cancel, sink)?.build()?;
     for tag in &options.tags {
         let name = tag.local();
         store.tag(&image, &name)?;

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::StepError;
 use super::copy::path_of;
 use super::copy::remote::Remote;
+use super::named::{Contexts, Named};
 use crate::dockerfile::{Copy, Dockerfile, Instruction, MountSpec, Step};
+use crate::oci::Platform;
 
 /// The index of the stage called `name` among the first `before` ones: the last of that name, or the one
 /// with that number.
@@ -24,11 +26,62 @@ pub(super) fn named(dockerfile: &Dockerfile, name: &str, before: usize) -> Optio
         .rposition(|stage| stage.from.value.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
 }
 
+/// What names lead to: a context of the name goes before a stage.
+pub(super) struct Names<'a> {
+    pub dockerfile: &'a Dockerfile,
+    pub contexts: &'a Contexts,
+    pub platform: &'a Platform,
+}
+
+impl Names<'_> {
+    /// The stage that FROM of the stage `before` finds under `name`; `None` if it finds something else.
+    fn base(&self, name: &str, before: usize) -> Option<usize> {
+        match self.context(name, before) {
+            Some(context) => context.stage(),
+            None => named(self.dockerfile, name, before),
+        }
+    }
+
+    /// The same for COPY --from and mounts, which know the numbers of stages too.
+    fn source(&self, name: &str, before: usize) -> Option<usize> {
+        match self.context(name, before) {
+            Some(context) => context.stage(),
+            None => find(self.dockerfile, name, before),
+        }
+    }
+
+    /// The context that is called `name`.
+    fn context(&self, name: &str, before: usize) -> Option<Leads> {
+        match self.contexts.find(name, self.platform)? {
+            (_, Named::Stage(stage)) => {
+                Some(find(self.dockerfile, stage, before).map_or(Leads::Elsewhere, Leads::To))
+            }
+            _ => Some(Leads::Elsewhere),
+        }
+    }
+}
+
+/// Where a context leads.
+enum Leads {
+    /// To a stage.
+    To(usize),
+    Elsewhere,
+}
+
+impl Leads {
+    fn stage(self) -> Option<usize> {
+        match self {
+            Self::To(stage) => Some(stage),
+            Self::Elsewhere => None,
+        }
+    }
+}
+
 /// The stages that `target` reaches, itself included, each with the stage that it stands on. `expand` is what FROM sees.
 ///
 /// A COPY or a mount from something with a variable is not known yet: its stage is built when its name is.
 pub(super) fn reachable(
-    dockerfile: &Dockerfile,
+    names: &Names<'_>,
     target: usize,
     expand: &dyn Fn(&str) -> String,
 ) -> BTreeMap<usize, Option<usize>> {
@@ -40,10 +93,15 @@ pub(super) fn reachable(
         if !needed[index] {
             continue;
         }
-        let stage = &dockerfile.stages[index];
-        let base = named(dockerfile, &expand(&stage.from.value.image), index);
-        let sources = stage.steps.iter().flat_map(source_stages);
-        for earlier in base.into_iter().chain(sources.filter_map(|name| find(dockerfile, &name, index))) {
+        let stage = &names.dockerfile.stages[index];
+        let from = &stage.from.value;
+        // A context in its place: what it would need, nobody does.
+        let (base, steps) = match from.name.as_deref().and_then(|own| names.context(own, index)) {
+            Some(context) => (context.stage(), &[][..]),
+            None => (names.base(&expand(&from.image), index), &stage.steps[..]),
+        };
+        let sources = steps.iter().flat_map(source_stages);
+        for earlier in base.into_iter().chain(sources.filter_map(|name| names.source(&name, index))) {
             needed[earlier] = true;
         }
         reached.insert(index, base);

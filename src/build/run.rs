@@ -22,12 +22,12 @@ use crate::store::LayerRecord;
 const SCRIPTS: &str = "/dev/pipes";
 
 /// A RUN that is to be done.
-struct Work<'c> {
+struct Work {
     program: Program,
     network: Network,
     /// Another one than every RUN has.
     security: Option<Security>,
-    mounts: Plan<'c>,
+    mounts: Plan,
 }
 
 /// What a RUN executes.
@@ -85,7 +85,7 @@ impl Executor<'_> {
     }
 
     /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
-    fn execute(&self, stage: &Stage, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
+    fn execute(&self, stage: &Stage, work: &Work) -> Result<Option<LayerRecord>, StepError> {
         let program = &work.program;
         let ready = self.ready_mounts(stage, &work.mounts)?;
         let live = self.store.lease_live()?;

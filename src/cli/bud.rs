@@ -1,18 +1,28 @@
 //! `rbuild bud`, also `build` and `build-using-dockerfile`.
+//!
+//! ```text
+//! ground      CONTEXT → files, and a Dockerfile where it came with them
+//! texts       -f and the usual names → the Dockerfile's text; its ignore file
+//! preprocess  a Dockerfile called *.in → what cpp makes of it
+//! ```
+
+mod ground;
+mod preprocess;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind, Read as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use ground::{Ground, Reach};
 
 use super::call::Call;
 use super::failure::Failure;
 use super::report::Report;
 use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
-use crate::build::{self, Options};
+use crate::build::{self, Contexts, Named, Options, Origin};
 use crate::oci::{Platform, Reference};
 use crate::runtime;
 use crate::transfer::PullPolicy;
@@ -23,9 +33,17 @@ pub(super) struct Args {
     /// A name for the image; may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]
     tags: Vec<Reference>,
-    /// The Dockerfile, `-` for standard input [default: Containerfile or Dockerfile in the context]
-    #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    /// The Dockerfile: a path, a URL, or `-` for standard input; several are joined [default: Containerfile or Dockerfile
+    /// in the context]
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Further files for FROM, COPY and the mounts of RUN to find by name: a directory, an archive's URL, a git URL,
+    /// `docker-image://NAME`, `oci-layout://PATH[:TAG]` or `target:STAGE`; may be given several times
+    #[arg(long = "build-context", value_name = "NAME=VALUE")]
+    build_context: Vec<String>,
+    /// An option for cpp, which a Dockerfile called *.in goes through; may be given several times
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
+    cpp_flag: Vec<String>,
     /// The value of an ARG; without a value it comes from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
@@ -63,7 +81,8 @@ pub(super) struct Args {
     /// Check the Dockerfile instead of building: --call=check
     #[arg(long)]
     check: bool,
-    /// The directory to build from
+    /// What to build from: a directory, a Dockerfile, `-` (a tar or a Dockerfile on standard input), the URL of an archive
+    /// or of a Dockerfile, or a git URL
     #[arg(default_value = ".")]
     context: PathBuf,
     #[command(flatten)]
@@ -89,22 +108,23 @@ enum Entitlement {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let call = if args.check { Some(Call::CHECK) } else { args.call.filter(|call| !call.is_build()) };
-    if call.is_none() {
-        check_context(&args.context)?;
-    }
-    let (path, dockerfile) = read_dockerfile(&args)?;
-    let dockerfile_name = path.strip_prefix(".").unwrap_or(&path).display().to_string();
-    let ignore = read_ignore(&args, &path)?;
+    let contexts = contexts(&args.build_context)?;
+    let secrets = secrets::read(&args.secrets)?;
+    let web = args.registry.web();
+    let report = Report::new(args.quiet);
+    let reach = Reach { program: context, web: &web, secrets: &secrets, sink: &report };
+    let mut ground = Ground::open(&args, &reach, call.is_some())?;
+    let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
+    let ignore = texts::ignore(&args, &ground, &places)?;
     let mut build_args = BTreeMap::new();
     for text in &args.build_arg {
         // A name that the environment does not have is as if it had not been given.
         build_args.extend(environment::assignment(text));
     }
-    let platform = args.platform.unwrap_or_else(Platform::host);
+    let platform = args.platform.clone().unwrap_or_else(Platform::host);
     if let Some(call) = call {
         let question = call::Question {
-            source: &dockerfile,
-            file: &dockerfile_name,
+            script: &dockerfile,
             ignore: ignore.as_deref(),
             target: args.target.as_deref(),
             build_args: &build_args,
@@ -113,13 +133,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         return call::run(call, &question);
     }
     let finish = args.result.finish(&mut build_args)?;
+    if let Some(text) = &ignore {
+        ground.context.hide(text).map_err(|why| Failure::new(format!("ignore file: {why}")))?;
+    }
     let client = args.registry.client()?;
-    let web = args.registry.web();
     let options = Options {
-        context: args.context,
         dockerfile,
-        dockerfile_name,
-        ignore,
+        contexts,
         target: args.target,
         build_args,
         proxies: args.step.proxies(),
@@ -131,24 +151,41 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         jobs: jobs(args.jobs),
         further_groups: args.step.further_groups(),
         rootfs: context.global.rootfs,
-        web,
+        web: web.clone(),
         sandbox: runtime::Options {
             groups: args.step.groups()?,
             maps: args.step.maps()?,
             ..context.sandbox()
         },
         agents: ssh::backends(&args.ssh)?,
-        secrets: secrets::read(&args.secrets)?,
+        secrets: secrets.clone(),
         insecure: args.allow.contains(&Entitlement::SecurityInsecure).then(step::insecure).transpose()?,
         confinement: args.step.confinement()?,
     };
     let store = context.store()?;
-    let report = Report::new(args.quiet);
-    let built = build::build(&store, &client, &options, &context.cancel, &report);
+    let built = build::build(&store, &client, ground.context, &options, &context.cancel, &report);
     report.finish();
     let image = built.map_err(|error| Failure::of_build(&error, &options.dockerfile))?;
     args.result.tell(&image, &options.tags)?;
     output::line(image.id().hex())
+}
+
+/// `--build-context`. A directory that is not there is told now, and not when a stage asks for it.
+fn contexts(words: &[String]) -> Result<Contexts, Failure> {
+    let mut contexts = Contexts::default();
+    for text in words {
+        contexts.add(text).map_err(|why| Failure::new(format!("--build-context {text}: {why}")))?;
+    }
+    for (name, named) in contexts.iter() {
+        if let Named::Files(Origin::Path(path)) = named {
+            let what = format!("--build-context {name}:");
+            let metadata = fs::metadata(path).map_err(|why| unreadable(&what, path, &why))?;
+            if !metadata.is_dir() {
+                return Err(Failure::new(format!("{what} {}: not a directory", path.display())));
+            }
+        }
+    }
+    Ok(contexts)
 }
 
 /// How many stages are built at a time.
@@ -159,89 +196,7 @@ fn jobs(given: Option<usize>) -> NonZeroUsize {
     }
 }
 
-/// Contexts that are no directory are known, and not taken yet.
-fn check_context(context: &Path) -> Result<(), Failure> {
-    let text = context.to_string_lossy();
-    let remote = ["http://", "https://", "git://", "ssh://", "git@", "github.com/"];
-    if text == "-" || remote.iter().any(|prefix| text.starts_with(prefix)) {
-        return Err(
-            Failure::new(format!("the build context {text:?} is not supported yet")).hint("give a directory")
-        );
-    }
-    let metadata = fs::metadata(context).map_err(|why| unreadable("build context", context, &why))?;
-    if !metadata.is_dir() {
-        return Err(Failure::new(format!("build context {text:?}: not a directory"))
-            .hint("name a Dockerfile with -f FILE"));
-    }
-    Ok(())
-}
-
-/// The Dockerfile's path and text: `-f` as it stands, else below the context; else the usual names.
-fn read_dockerfile(args: &Args) -> Result<(PathBuf, String), Failure> {
-    let places = match &args.file {
-        Some(file) if file.as_os_str() == "-" => {
-            let text = io::read_to_string(io::stdin());
-            return Ok(("stdin".into(), text.map_err(|why| unreadable("Dockerfile", file, &why))?));
-        }
-        Some(file) => [file.clone(), args.context.join(file)],
-        None => ["Containerfile", "Dockerfile"].map(|name| args.context.join(name)),
-    };
-    first_of("Dockerfile", &places)?.ok_or_else(|| {
-        let [first, second] = places.map(|place| place.display().to_string());
-        Failure::new(format!("no Dockerfile: neither {first} nor {second} exists"))
-            .hint("name one with -f FILE")
-    })
-}
-
-/// The ignore file's text: one beside the Dockerfile and named after it wins over the context's own.
-fn read_ignore(args: &Args, dockerfile: &Path) -> Result<Option<String>, Failure> {
-    if let Some(file) = &args.ignorefile {
-        return fs::read_to_string(file).map(Some).map_err(|why| unreadable("ignore file", file, &why));
-    }
-    let beside = |suffix: &str| {
-        let mut name = dockerfile.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let places = [
-        beside(".dockerignore"),
-        beside(".containerignore"),
-        args.context.join(".containerignore"),
-        args.context.join(".dockerignore"),
-    ];
-    Ok(first_of("ignore file", &places)?.map(|(_, text)| text))
-}
-
-/// The first of `places` that exists, and its text.
-fn first_of(what: &str, places: &[PathBuf]) -> Result<Option<(PathBuf, String)>, Failure> {
-    for place in places {
-        match read_bounded(place) {
-            Ok(text) => return Ok(Some((place.clone(), text))),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => return Err(unreadable(what, place, &error)),
-        }
-    }
-    Ok(None)
-}
-
-/// The text of a file that a context may have put there: one that has no end, or that nobody ever writes to, is not
-/// waited for. A pipe is read where the user named it (`-f /dev/stdin`, `-f <(…)`).
-fn read_bounded(path: &Path) -> io::Result<String> {
-    const LIMIT: u64 = 16 << 20;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let is_pipe = path.starts_with("/dev") || path.starts_with("/proc/self/fd");
-    if !file.metadata()?.is_file() && !is_pipe {
-        return Err(io::Error::other("not a regular file"));
-    }
-    rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
-    let mut text = String::new();
-    if file.take(LIMIT + 1).read_to_string(&mut text)? as u64 > LIMIT {
-        return Err(io::Error::other(format!("longer than {LIMIT} bytes")));
-    }
-    Ok(text)
-}
-
+/// The error of reading or writing `path`.
 fn unreadable(what: &str, path: &Path, why: &io::Error) -> Failure {
     Failure::new(format!("{what} {}: {why}", path.display()))
 }

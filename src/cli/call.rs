@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::output;
 use crate::build;
-use crate::dockerfile::{self, Diagnostics, Dockerfile, IgnoreFile, lint, outline};
+use crate::dockerfile::{self, Diagnostics, Dockerfile, IgnoreFile, Script, lint, outline};
 use crate::oci::Platform;
 
 /// `--call=METHOD[,format=FORMAT]`.
@@ -69,8 +69,7 @@ pub(super) fn parse(text: &str) -> Result<Call, String> {
 
 /// The file that is asked about, and what is given to it.
 pub(super) struct Question<'a> {
-    pub(super) source: &'a str,
-    pub(super) file: &'a str,
+    pub(super) script: &'a Script,
     pub(super) ignore: Option<&'a str>,
     pub(super) target: Option<&'a str>,
     pub(super) build_args: &'a BTreeMap<String, String>,
@@ -80,12 +79,12 @@ pub(super) struct Question<'a> {
 /// Answers on stdout.
 pub(super) fn run(call: Call, question: &Question) -> Result<(), Failure> {
     let predefined = build::predefined(question.platform, question.target.unwrap_or("default"));
-    let dockerfile = match dockerfile::parse(question.source) {
+    let dockerfile = match question.script.parse() {
         Ok(dockerfile) => dockerfile,
         Err(diagnostics) => return unreadable(call, question, &diagnostics),
     };
     let subject = outline::Subject {
-        source: question.source,
+        source: question.script.text(),
         dockerfile: &dockerfile,
         build_args: question.build_args,
         predefined: &predefined,
@@ -109,7 +108,7 @@ pub(super) fn run(call: Call, question: &Question) -> Result<(), Failure> {
             })
         }
         Method::Ast => {
-            let dump = dockerfile::dump(question.source, &dockerfile);
+            let dump = dockerfile::dump(question.script.text(), &dockerfile);
             output::line(match call.format {
                 Format::Text => dump.trim_end().to_owned(),
                 Format::Json => json::ast(&dump),
@@ -130,7 +129,7 @@ fn check(format: Format, question: &Question, subject: &outline::Subject) -> Res
     };
     let checked = lint::check(&subject).map_err(|bad| match bad.span {
         Some(span) => {
-            let excerpt = dockerfile::render_excerpt(question.source, question.file, &span);
+            let excerpt = question.script.excerpt(&span);
             Failure::new(format!("{bad}\n{excerpt}"))
         }
         None => Failure::new(format!("{}: {bad}", lint::CHECK_ARG)),
@@ -152,7 +151,7 @@ fn unreadable(call: Call, question: &Question, diagnostics: &Diagnostics) -> Res
     if call == (Call { method: Method::Check, format: Format::Json }) {
         output::line(json::checked(&lint::Checked::default(), question, diagnostics.0.first()))?;
     }
-    Err(Failure::new(diagnostics.render(question.source, question.file)))
+    Err(Failure::new(question.script.render(diagnostics)))
 }
 
 /// The index of the stage that `--target` names; the last one without.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::dockerfile::Script;
 use crate::runtime::Exit;
 use crate::{build, oci, registry, runtime, store, transfer};
 
@@ -45,10 +46,8 @@ impl Failure {
     }
 
     /// A build's failure, with the lines of the Dockerfile it happened in.
-    pub(super) fn of_build(error: &build::Error, dockerfile: &str) -> Self {
-        let excerpt = error
-            .place()
-            .map(|place| crate::dockerfile::render_excerpt(dockerfile, &place.file, &place.span));
+    pub(super) fn of_build(error: &build::Error, dockerfile: &Script) -> Self {
+        let excerpt = error.place().map(|place| dockerfile.excerpt(&place.span));
         let code = match error.failed_exit() {
             _ if error.is_cancelled() => 128 + STOPPED_BY.load(Ordering::Relaxed),
             Some(Exit::Code(code)) => code,
@@ -56,6 +55,15 @@ impl Failure {
             None => GENERIC.into(),
         };
         Self { excerpt, code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
+    }
+
+    /// The failure of getting at a context or a Dockerfile.
+    pub(super) fn of_context(error: &build::StepError) -> Self {
+        let code = match error {
+            build::StepError::Cancelled => 128 + STOPPED_BY.load(Ordering::Relaxed),
+            _ => GENERIC.into(),
+        };
+        Self { code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
     }
 
     /// Prints it and gives the exit code.

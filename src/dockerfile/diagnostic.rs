@@ -66,8 +66,11 @@ impl Diagnostics {
     ///
     /// `source` is the text that was parsed; `file` is its name as the user knows it.
     pub fn render(&self, source: &str, file: &str) -> String {
-        let mut parts: Vec<String> =
-            self.0.iter().take(SHOWN).map(|diagnostic| diagnostic.render(source, file)).collect();
+        self.render_with(|diagnostic| diagnostic.render(source, file))
+    }
+
+    pub(super) fn render_with(&self, render: impl Fn(&Diagnostic) -> String) -> String {
+        let mut parts: Vec<String> = self.0.iter().take(SHOWN).map(render).collect();
         if self.0.len() > SHOWN {
             parts.push(format!("and {} more\n", self.0.len() - SHOWN));
         }

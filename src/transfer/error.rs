@@ -126,6 +126,36 @@ pub enum Error {
         /// Why.
         source: Box<crate::layer::Error>,
     },
+    /// A directory that is no OCI layout.
+    #[error("{path:?} is no OCI image layout: {why}")]
+    Layout {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An OCI layout without the image that was asked for.
+    #[error("{path:?}: no image {wanted} in the layout; it has: {has}")]
+    NotInLayout {
+        /// Where.
+        path: PathBuf,
+        /// The tag, the digest or the platform.
+        wanted: String,
+        /// The tags that it has, or the platforms.
+        has: String,
+    },
+    /// A blob of an OCI layout that is not what its name says.
+    #[error("{path:?}: {actual} bytes of {found}, expected {size}; the layout is damaged")]
+    LayoutBlob {
+        /// Where.
+        path: PathBuf,
+        /// The digest of what is there.
+        found: Digest,
+        /// How much is there, in bytes.
+        actual: u64,
+        /// How much there should be, in bytes.
+        size: u64,
+    },
     /// A file of the store.
     #[error("{path:?}")]
     File {

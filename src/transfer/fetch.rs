@@ -6,7 +6,7 @@ use super::Error;
 use super::parallel::Stop;
 use super::pull::Pull;
 use crate::layer::{self, Limits, Written};
-use crate::oci::{Descriptor, DiffId, Digest, Reference};
+use crate::oci::{Descriptor, DiffId, Digest};
 use crate::progress::{Event, Sink};
 use crate::registry;
 use crate::store::{Store, TmpFile};
@@ -26,12 +26,12 @@ pub(super) fn layer(pull: &Pull<'_>, blob: &Descriptor, diff_id: DiffId, stop: &
     let packed = if blob.digest == diff_id.0 { None } else { Some(pull.store.tmp_file()?) };
     let tar = pull.store.tmp_file()?;
     pull.sink.event(Event::TransferStarted { blob: blob.digest, verb: "pull", size: blob.size });
-    let source = pull.client.blob(&pull.name, blob)?;
+    let source = pull.source.blob(blob)?;
     let copy = packed.as_ref();
     let mut tee = Tee { source, copy, blob: blob.digest, sink: pull.sink, stop, failure: None };
     let written = unpack(&pull.name, &mut tee, &tar)?;
     if written.diff_id != diff_id {
-        let (name, blob, actual) = (pull.name.to_string(), blob.digest, written.diff_id);
+        let (name, blob, actual) = (pull.name.clone(), blob.digest, written.diff_id);
         return Err(Error::DiffId { name, blob, expected: diff_id, actual });
     }
     pull.store.commit_layer(tar, &written)?;
@@ -58,7 +58,7 @@ fn is_here(store: &Store, blob: &Descriptor, diff_id: DiffId) -> Result<bool, Er
 }
 
 /// Unpacks all that comes out of `tee` into `tar`.
-fn unpack(name: &Reference, tee: &mut Tee<'_>, tar: &TmpFile) -> Result<Written, Error> {
+fn unpack(name: &str, tee: &mut Tee<'_>, tar: &TmpFile) -> Result<Written, Error> {
     let blob = tee.blob;
     let file = tar.file().try_clone().map_err(Error::file(tar.path()))?;
     let outcome = layer::decompress(Box::new(BufReader::with_capacity(PIECE, &mut *tee)))
@@ -69,14 +69,18 @@ fn unpack(name: &Reference, tee: &mut Tee<'_>, tar: &TmpFile) -> Result<Written,
     match tee.failure.take() {
         Some(failure) => Err(failure),
         None => {
-            outcome.map_err(|source| Error::Unpack { name: name.to_string(), blob, source: Box::new(source) })
+            outcome.map_err(|source| Error::Unpack { name: name.to_owned(), blob, source: Box::new(source) })
         }
     }
 }
 
 /// What a blob's reader says within its `io::Error`.
-pub(super) fn registry_error(error: io::Error) -> Error {
-    Error::Registry(error.downcast().unwrap_or_else(registry::Error::Io))
+pub(super) fn blob_error(error: io::Error) -> Error {
+    // a layout's tells an error of this room
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::Registry(error.downcast().unwrap_or_else(registry::Error::Io)),
+    }
 }
 
 /// A blob that is kept while it is read.
@@ -95,7 +99,7 @@ impl Tee<'_> {
         if self.stop.is_set() {
             return Err(Error::Stopped);
         }
-        let len = self.source.read(buf).map_err(registry_error)?;
+        let len = self.source.read(buf).map_err(blob_error)?;
         if let Some(copy) = self.copy {
             copy.file().write_all(&buf[..len]).map_err(Error::file(copy.path()))?;
         }

@@ -1,4 +1,4 @@
-//! Images on their way between a registry and the store: pull, obtain, push.
+//! Images on their way between a registry and the store: pull, obtain, push; and from an OCI layout into the store.
 //!
 //! A pulled layer is read once: while its packed blob streams in, it is hashed and kept, unpacked, hashed
 //! again as the plain tar, written and indexed. Nothing enters the store before both digests are what manifest
@@ -10,6 +10,7 @@
 
 mod error;
 mod fetch;
+mod layout;
 mod obtain;
 mod pack;
 mod parallel;
@@ -19,6 +20,7 @@ mod push;
 mod tests;
 
 pub use error::Error;
+pub use layout::{Layout, from_layout};
 pub use obtain::{PullPolicy, obtain};
 pub use pull::pull;
 pub use push::{PushOptions, push};

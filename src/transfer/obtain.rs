@@ -1,6 +1,5 @@
 //! Obtain: from the store or from a registry, as the policy says.
 
-use super::pull::Pull;
 use super::{Error, pull};
 use crate::oci::{Platform, Reference};
 use crate::progress::Sink;
@@ -41,7 +40,7 @@ pub fn obtain(
             Err(Error::NotHere { name: reference.to_string(), platform: platform.clone() })
         }
         (PullPolicy::Newer, Some(image)) => newer(store, client, reference, platform, image, sink),
-        (_, _) => pull(store, client, reference, platform, sink),
+        (_, _) => pull::pull(store, client, reference, platform, sink),
     }
 }
 
@@ -57,7 +56,7 @@ fn newer(
     let name = reference.remote();
     match client.manifest_for(&name, platform) {
         Ok(fetched) if fetched.digest == local.descriptor.digest => Ok(local),
-        Ok(fetched) => Pull { store, client, name, sink }.take(&fetched, platform),
+        Ok(fetched) => pull::named(store, client, &name, &fetched, platform, sink),
         // What the policy is for: the store's image will do.
         Err(_) => Ok(local),
     }

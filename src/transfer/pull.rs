@@ -1,4 +1,5 @@
-//! Pull: manifest, config, layers, name, in this order; the name last, so that it never leads to half an image.
+//! Pull: manifest, config, layers, name, in this order; the name last, so that it never leads to half an image. An image
+//! that comes from a layout goes the same way, and gets no name.
 
 use std::io::Read;
 
@@ -24,39 +25,75 @@ pub fn pull(
 ) -> Result<Image, Error> {
     let name = reference.remote();
     let fetched = client.manifest_for(&name, platform)?;
-    Pull { store, client, name, sink }.take(&fetched, platform)
+    named(store, client, &name, &fetched, platform, sink)
+}
+
+/// Brings in what `fetched` refers to, and names it `name`.
+pub(super) fn named(
+    store: &Store,
+    client: &Client,
+    name: &Reference,
+    fetched: &Fetched,
+    platform: &Platform,
+    sink: &dyn Sink,
+) -> Result<Image, Error> {
+    let source = Remote { client, name };
+    let image = Pull { store, source: &source, name: name.to_string(), sink }.take(
+        &fetched.media_type,
+        &fetched.bytes,
+        platform,
+    )?;
+    store.tag(&image, name)?;
+    Ok(image)
+}
+
+/// Where the blobs of an image are.
+pub(super) trait Blobs: Sync {
+    /// The bytes of `blob`. Reading errors where they are not what its digest and its size say.
+    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, Error>;
+}
+
+/// A repository of a registry.
+struct Remote<'a> {
+    client: &'a Client,
+    name: &'a Reference,
+}
+
+impl Blobs for Remote<'_> {
+    fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
+        Ok(Box::new(self.client.blob(self.name, blob)?))
+    }
 }
 
 /// One pull.
 pub(super) struct Pull<'a> {
     pub store: &'a Store,
-    pub client: &'a Client,
-    pub name: Reference,
+    pub source: &'a dyn Blobs,
+    /// What messages call the image.
+    pub name: String,
     pub sink: &'a dyn Sink,
 }
 
 impl Pull<'_> {
-    /// Brings in all that `fetched` refers to, then the image itself.
-    pub(super) fn take(&self, fetched: &Fetched, platform: &Platform) -> Result<Image, Error> {
-        let manifest = Manifest::parse(&fetched.bytes).map_err(|source| self.document(source))?;
+    /// Brings in all that the manifest `bytes` refers to, then the image itself.
+    pub(super) fn take(&self, media_type: &str, bytes: &[u8], platform: &Platform) -> Result<Image, Error> {
+        let manifest = Manifest::parse(bytes).map_err(|source| self.document(source))?;
         self.check_types(&manifest)?;
         let config = self.config(&manifest.config)?;
         if config.rootfs.diff_ids.len() != manifest.layers.len() {
             let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers.len());
-            return Err(Error::LayerCount { name: self.name.to_string(), diff_ids, layers });
+            return Err(Error::LayerCount { name: self.name.clone(), diff_ids, layers });
         }
         self.compare(&config, platform);
         let layers: Vec<(&Descriptor, DiffId)> =
             manifest.layers.iter().zip(config.rootfs.diff_ids.iter().copied()).collect();
         parallel::each(LANES, &layers, |(blob, diff_id), stop| fetch::layer(self, blob, *diff_id, stop))?;
-        let image = self.store.put_manifest(&fetched.media_type, &fetched.bytes)?;
-        self.store.tag(&image, &self.name)?;
-        Ok(image)
+        Ok(self.store.put_manifest(media_type, bytes)?)
     }
 
     /// Refuses, before anything large is fetched, what could not be used afterwards.
     fn check_types(&self, manifest: &Manifest) -> Result<(), Error> {
-        let name = || self.name.to_string();
+        let name = || self.name.clone();
         let config = &manifest.config.media_type;
         if ![media_type::CONFIG, media_type::DOCKER_CONFIG].contains(&config.as_str()) {
             return Err(Error::Artifact { name: name(), media_type: config.clone() });
@@ -76,7 +113,7 @@ impl Pull<'_> {
     fn config(&self, blob: &Descriptor) -> Result<ImageConfig, Error> {
         if blob.size > CONFIG_LIMIT {
             let (blob, size) = (blob.digest, blob.size);
-            return Err(Error::ConfigSize { name: self.name.to_string(), blob, size, limit: CONFIG_LIMIT });
+            return Err(Error::ConfigSize { name: self.name.clone(), blob, size, limit: CONFIG_LIMIT });
         }
         if self.store.holds(&blob.digest, blob.size)? {
             match self.store.read_blob(&blob.digest, CONFIG_LIMIT) {
@@ -87,8 +124,8 @@ impl Pull<'_> {
             }
         }
         let mut bytes = Vec::new();
-        let read = self.client.blob(&self.name, blob)?.read_to_end(&mut bytes);
-        read.map_err(fetch::registry_error)?;
+        let read = self.source.blob(blob)?.read_to_end(&mut bytes);
+        read.map_err(fetch::blob_error)?;
         let config = ImageConfig::parse(&bytes).map_err(|source| self.document(source))?;
         self.store.put_blob(&bytes)?;
         Ok(config)
@@ -105,7 +142,7 @@ impl Pull<'_> {
     }
 
     fn document(&self, source: crate::oci::Error) -> Error {
-        Error::Document { name: self.name.to_string(), source }
+        Error::Document { name: self.name.clone(), source }
     }
 }
 

@@ -193,8 +193,7 @@ fn wrong_calls_exit_with_125_and_a_hint() {
     for (args, text) in [
         (&["bud", "--no-such-flag"][..], "--no-such-flag"),
         (&["bud", "/no/such/dir"], "/no/such/dir"),
-        (&["bud", "-"], "not supported yet"),
-        (&["bud", "https://host.invalid/x.git"], "not supported yet"),
+        (&["bud", "s3://bucket/x"], "the scheme \"s3\" is not one of http, https, git, ssh"),
         (&["bud", "-t", "UPPER", "."], "must be lower case"),
         (&["bud", "--volume", "a:b", "."], "must be absolute"),
         (&["bud", "--network", "bridge", "."], "bridge"),

@@ -1,9 +1,8 @@
 //! COPY and ADD: what lands where, as whom.
 
-mod archives;
+pub mod archives;
 mod flags;
 mod repositories;
-mod server;
 mod urls;
 
 use std::fs;
@@ -12,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use crate::support::World;
 
 /// The tree of `image`, without the hashes of the bytes.
-fn tree(world: &World, image: &str) -> Vec<String> {
+pub fn tree(world: &World, image: &str) -> Vec<String> {
     let lines = world.tree(image).into_iter();
     lines.map(|line| line.split(" #").next().unwrap_or_default().to_owned()).collect()
 }

@@ -10,7 +10,6 @@ use std::io::{self, Read};
 use super::super::StepError;
 use super::super::context::join;
 use super::landing::conflict;
-use super::tree::{Item, Tree};
 use crate::layer::{
     Content, EntryKind, Error, Kind, LayerWriter, Limits, Metadata, TarReader, decompress_archive,
 };
@@ -19,12 +18,9 @@ use crate::rootfs::Stack;
 /// How much of a file, unpacked, tells whether it is an archive, in bytes.
 const START: usize = 64 << 10;
 
-/// Whether `item` is an archive that ADD unpacks. One that is torn further behind is one.
-pub(super) fn is_archive(tree: &Tree<'_>, item: &Item) -> Result<bool, StepError> {
-    if !matches!(item.kind, EntryKind::File { size } if size > 0) {
-        return Ok(false);
-    }
-    let Ok(mut plain) = decompress_archive(tree.open(item)?) else { return Ok(false) };
+/// Whether `source` is an archive: of ADD, or as a context. One that is torn further behind is one.
+pub(in crate::build) fn is_archive(source: Box<dyn Read + Send + '_>) -> bool {
+    let Ok(mut plain) = decompress_archive(source) else { return false };
     let mut start = Vec::new();
     let mut block = [0; 512];
     while start.len() < START {
@@ -37,21 +33,20 @@ pub(super) fn is_archive(tree: &Tree<'_>, item: &Item) -> Result<bool, StepError
     }
     match TarReader::new(&start[..], Limits::default()).next_entry() {
         // A header with a right checksum whose entry cannot be taken: unpacking it says why.
-        Ok(Some(_)) | Err(Error::Entry { .. }) => Ok(true),
-        Ok(None) | Err(_) => Ok(false),
+        Ok(Some(_)) | Err(Error::Entry { .. }) => true,
+        Ok(None) | Err(_) => false,
     }
 }
 
-/// Unpacks `item` below `dest`. `owner` replaces every entry's owner.
+/// Unpacks `source` below `dest`. `owner` replaces every entry's owner.
 pub(super) fn unpack(
-    tree: &Tree<'_>,
-    item: &Item,
+    source: Box<dyn Read + Send + '_>,
     dest: &[u8],
     owner: Option<(u32, u32)>,
     stack: &Stack,
     writer: &mut LayerWriter,
 ) -> Result<(), StepError> {
-    let plain = decompress_archive(tree.open(item)?)?;
+    let plain = decompress_archive(source)?;
     let mut reader = TarReader::new(plain, Limits::default());
     let mut paths = Paths { stack, dest, own: HashMap::new() };
     while let Some(entry) = reader.next_entry()? {

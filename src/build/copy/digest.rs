@@ -19,11 +19,19 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// Read this much of a file at a time, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// The digest over path, type, mode, owner, extended attributes and bytes; modification times do not count.
-pub(super) fn content(work: &Work<'_>) -> Result<[u8; 32], StepError> {
-    let files: Vec<(&Tree<'_>, &Item)> = work.files().collect();
-    let digests = files.par_iter().map(|(tree, item)| file(tree, item)).collect::<Result<Vec<_>, _>>()?;
-    let mut digests = digests.into_iter();
+/// What a COPY or ADD reads.
+pub(in crate::build) struct Digests {
+    /// Over path, type, mode, owner, extended attributes and bytes; modification times do not count.
+    pub content: [u8; 32],
+    /// Of the bytes of each file, in the order of [`Work::files`]: what was hashed is what has to be written.
+    pub(super) files: Vec<[u8; 32]>,
+}
+
+/// Reads all files.
+pub(super) fn content(work: &Work) -> Result<Digests, StepError> {
+    let all: Vec<(&Tree, &Item)> = work.files().collect();
+    let files = all.par_iter().map(|(tree, item)| file(tree, item)).collect::<Result<Vec<_>, _>>()?;
+    let mut digests = files.iter();
     let mut hasher = Fields::default();
     // Two names of one file are the same layer only if they are linked the same way.
     let mut links: HashMap<(Source, u64, u64), &[u8]> = HashMap::new();
@@ -31,7 +39,7 @@ pub(super) fn content(work: &Work<'_>) -> Result<[u8; 32], StepError> {
         hasher.entry(path, placed);
         if let What::Item(source, item) = &placed.what {
             if let EntryKind::File { .. } = item.kind {
-                hasher.field(&digests.next().expect("there is a digest for each file"));
+                hasher.field(digests.next().expect("there is a digest for each file"));
             }
             if let Some((device, inode)) = item.link {
                 hasher.field(links.entry((*source, device, inode)).or_insert(path));
@@ -40,14 +48,14 @@ pub(super) fn content(work: &Work<'_>) -> Result<[u8; 32], StepError> {
     }
     for archive in &work.archives {
         hasher.archive(archive, work);
-        hasher.field(&digests.next().expect("there is a digest for each file"));
+        hasher.field(digests.next().expect("there is a digest for each file"));
     }
-    Ok(hasher.0.finalize().into())
+    Ok(Digests { content: hasher.0.finalize().into(), files })
 }
 
 /// The digest over what tells that nothing was touched; `None` where a file is too young to tell, or was just fetched.
-pub(super) fn quick(work: &Work<'_>, source: &str) -> Option<[u8; 32]> {
-    if work.trees.iter().any(|tree| matches!(tree, Tree::Body(_) | Tree::Checkout(_))) {
+pub(super) fn quick(work: &Work, source: &str) -> Option<[u8; 32]> {
+    if work.trees.iter().any(Tree::is_fresh) {
         return None;
     }
     let young = SystemTime::now().checked_sub(YOUNG)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
@@ -77,7 +85,7 @@ impl Fields {
     }
 
     /// Where an archive goes and whose it becomes. Its bytes are another field.
-    fn archive(&mut self, archive: &Archive, work: &Work<'_>) {
+    fn archive(&mut self, archive: &Archive, work: &Work) {
         self.field(&archive.dest);
         self.field(format!("{:?}", work.owner).as_bytes());
     }
@@ -123,7 +131,7 @@ impl Fields {
     }
 }
 
-fn file(tree: &Tree<'_>, item: &Item) -> Result<[u8; 32], StepError> {
+fn file(tree: &Tree, item: &Item) -> Result<[u8; 32], StepError> {
     let mut source = tree.open(item)?;
     let size = match item.kind {
         EntryKind::File { size } => usize::try_from(size).unwrap_or(CHUNK),

@@ -63,7 +63,7 @@ enum Standing {
 /// The entries of the layer to be, by path.
 pub(super) struct Landing<'a> {
     stack: &'a Stack,
-    trees: &'a [Tree<'a>],
+    trees: &'a [Tree],
     rules: &'a Rules,
     pub placed: BTreeMap<Vec<u8>, Placed>,
 }
@@ -85,12 +85,12 @@ impl Destination {
 
 impl<'a> Landing<'a> {
     /// Nothing placed yet. `stack` is where it lands, `trees` is what [`Source`] counts.
-    pub(super) fn new(stack: &'a Stack, trees: &'a [Tree<'a>], rules: &'a Rules) -> Self {
+    pub(super) fn new(stack: &'a Stack, trees: &'a [Tree], rules: &'a Rules) -> Self {
         Self { stack, trees, rules, placed: BTreeMap::new() }
     }
 
     /// One of the trees.
-    pub(super) fn tree(&self, source: Source) -> &'a Tree<'a> {
+    pub(super) fn tree(&self, source: Source) -> &'a Tree {
         &self.trees[source.tree]
     }
 

@@ -14,6 +14,7 @@
 //! parent, so that it serves on any other.
 
 mod archive;
+mod checked;
 mod digest;
 mod landing;
 pub(super) mod remote;
@@ -22,24 +23,28 @@ pub(super) mod tree;
 mod words;
 mod work;
 
+pub(super) use archive::is_archive;
 pub(super) use snapshot::Snapshot;
 pub(super) use words::{absolute, blame};
 
+use std::sync::Arc;
+
 use super::StepError;
+use super::context::Context;
 use super::executor::Executor;
 use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
 use crate::dockerfile::{self, Chmod, Copy, IgnoreFile, PathPattern};
-use crate::layer::Timestamp;
+use crate::layer::{EntryKind, Timestamp};
 use crate::oci::ContainerConfig;
 use crate::rootfs::Stack;
 use crate::store::{CacheKey, LayerRecord};
 
 use landing::{Destination, Landing, Rules, Source};
 use remote::{Identified, Remote};
-use tree::Tree;
+use tree::{Item, Tree};
 use words::history;
 use work::{Archive, Work};
 
@@ -107,6 +112,29 @@ impl Executor<'_> {
         verb: &'static str,
         written: &Copy,
     ) -> Result<(), StepError> {
+        self.copy_from(stage, verb, written, None)
+    }
+
+    /// Copies all of `context`, which is called `name`, to the root of `stage`.
+    pub(super) fn copy_all(
+        &self,
+        stage: &mut Stage,
+        name: &str,
+        context: Arc<Context>,
+    ) -> Result<(), StepError> {
+        let (from, sources) = (Some(name.to_owned()), vec![dockerfile::Source::Path("/".to_owned())]);
+        let copy = Copy { from, sources, dest: "/".to_owned(), ..Copy::default() };
+        self.copy_from(stage, "COPY", &copy, Some(context))
+    }
+
+    /// `context`: what `--from` names, if that is known.
+    fn copy_from(
+        &self,
+        stage: &mut Stage,
+        verb: &'static str,
+        written: &Copy,
+        context: Option<Arc<Context>>,
+    ) -> Result<(), StepError> {
         let copy = self.expanded(stage, written)?;
         let created_by = history(verb, &copy);
         let dest = absolute(&stage.image.config.working_dir, &copy.dest);
@@ -124,28 +152,31 @@ impl Executor<'_> {
             self.hit(stage, record, &identity.created_by);
             return Ok(());
         }
-        let (source, tree) = match &request.copy.from {
-            None => (String::new(), None),
-            Some(name) => {
+        let context = match (context, &request.copy.from) {
+            (Some(context), _) => context,
+            (None, None) => Arc::clone(&self.context),
+            (None, Some(name)) => {
                 let blamed = blame(written.from.as_deref().unwrap_or_default());
-                let source = self.source(stage, name).map_err(blamed)?;
-                let tree = Tree::Stack(source.stack(self.store)?, format!("{name:?}"));
-                (format!("{:?}", source.chain()), Some(tree))
+                self.files_of(stage, name).map_err(blamed)?
             }
         };
-        let mut trees = vec![tree.unwrap_or(Tree::Context(&self.context))];
+        let origin = context.identity().unwrap_or_default();
+        let mut trees = vec![Tree::Context(context)];
         let places = self.obtain_all(&request, remotes, &mut trees)?;
         let work = self.work_out(stage, &request, &rules, &places, trees)?;
         let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
-        let quick = digest::quick(&work, &source).map(|digest| key(Inputs::Quick(digest)));
+        let quick = digest::quick(&work, &origin).map(|digest| key(Inputs::Quick(digest)));
         if let Some(quick) = &quick
             && let Some(record) = self.recorded(stage, quick)?
         {
             self.hit(stage, record, &identity.created_by);
             return Ok(());
         }
-        let content = key(Inputs::Content(digest::content(&work)?));
-        self.once(stage, &content, &identity.created_by, |executor, _| executor.write(&work))?;
+        let digests = digest::content(&work)?;
+        let content = key(Inputs::Content(digests.content));
+        self.once(stage, &content, &identity.created_by, |executor, _| {
+            executor.write(&work, &digests.files)
+        })?;
         let aliases: Vec<CacheKey> = quick.into_iter().chain(ahead).collect();
         if !aliases.is_empty()
             && let Some(record) = self.store.cached(&content)?
@@ -166,7 +197,7 @@ impl Executor<'_> {
             let Some(path) = path else { return Ok(None) };
             let checksum = request.copy.checksum.as_deref();
             let identified = match Remote::of(request.verb, path, &request.copy) {
-                Ok(Some(remote)) => self.identify(stage, remote, checksum).map(Some),
+                Ok(Some(remote)) => self.access().identify(remote, checksum, self.memory(stage)).map(Some),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
@@ -180,7 +211,7 @@ impl Executor<'_> {
         &self,
         request: &Request<'_>,
         remotes: Vec<Option<Identified>>,
-        trees: &mut Vec<Tree<'_>>,
+        trees: &mut Vec<Tree>,
     ) -> Result<Vec<Place>, StepError> {
         let mut places = Vec::new();
         for (number, (remote, (_, word))) in remotes.into_iter().zip(request.words()).enumerate() {
@@ -191,7 +222,7 @@ impl Executor<'_> {
             };
             let source = Source { tree: trees.len(), part };
             places.push(Place { source, subdirectory: remote.subdirectory() });
-            trees.push(self.obtain(remote).map_err(blame(word.unwrap_or_default()))?);
+            trees.push(self.access().obtain(remote).map_err(blame(word.unwrap_or_default()))?);
         }
         Ok(places)
     }
@@ -250,18 +281,18 @@ impl Executor<'_> {
             return Ok(None);
         }
         let placed = landing.placed;
-        self.write(&Work { trees: Vec::new(), placed, archives: Vec::new(), owner: None, stack })
+        self.write(&Work { trees: Vec::new(), placed, archives: Vec::new(), owner: None, stack }, &[])
     }
 
     /// Finds the sources and decides where each lands. No file's bytes are read, save to tell an archive.
-    fn work_out<'t>(
+    fn work_out(
         &self,
         stage: &Stage,
         request: &Request<'_>,
         rules: &Rules,
         places: &[Place],
-        trees: Vec<Tree<'t>>,
-    ) -> Result<Work<'t>, StepError> {
+        trees: Vec<Tree>,
+    ) -> Result<Work, StepError> {
         let (copy, written) = (&request.copy, request.written);
         let stack = if copy.link { Stack::new(Vec::new()) } else { stage.stack(self.store)? };
         let mut landing = Landing::new(&stack, &trees, rules);
@@ -316,14 +347,14 @@ impl Executor<'_> {
         })
     }
 
-    /// Writes the layer into the store.
-    fn write(&self, work: &Work<'_>) -> Result<Option<LayerRecord>, StepError> {
+    /// Writes the layer of files with these digests into the store.
+    fn write(&self, work: &Work, digests: &[[u8; 32]]) -> Result<Option<LayerRecord>, StepError> {
         let tar = self.store.tmp_file()?;
         let file = tar
             .file()
             .try_clone()
             .map_err(|source| StepError::Read { path: tar.path().display().to_string(), source })?;
-        let written = work.write(file)?;
+        let written = work.write(file, digests)?;
         if written.entries == 0 {
             return Ok(None);
         }
@@ -350,14 +381,12 @@ fn land(
     let (found, unpack) = match tree {
         Tree::Body(body) => (vec![body.found()], copy.unpack.unwrap_or(false)),
         Tree::Checkout(_) => (vec![tree.directory(place.subdirectory.as_deref())?], false),
-        Tree::Context(_) | Tree::Stack(..) => {
-            (tree.select(path)?, copy.unpack.unwrap_or(request.verb == "ADD"))
-        }
+        Tree::Context(_) => (tree.select(path)?, copy.unpack.unwrap_or(request.verb == "ADD")),
     };
     room_for(found.len(), dest, &copy.dest)?;
     for (number, found) in found.into_iter().enumerate() {
         let source = Source { part: (source.part.0, number), ..source };
-        if unpack && archive::is_archive(tree, &found.item)? {
+        if unpack && is_archive_at(tree, &found.item)? {
             landing.make_directory(&dest.path)?;
             let (word, dest) = (word.to_owned(), dest.path.clone());
             archives.push(Archive { source, item: found.item, word, dest });
@@ -366,6 +395,11 @@ fn land(
         }
     }
     Ok(())
+}
+
+/// Whether ADD unpacks `item`.
+fn is_archive_at(tree: &Tree, item: &Item) -> Result<bool, StepError> {
+    Ok(matches!(item.kind, EntryKind::File { size: 1.. }) && is_archive(tree.open(item)?))
 }
 
 /// Several sources need a directory to go into. `word` is the destination as it was written.

@@ -4,24 +4,15 @@
 //! by that, one that the server says is unchanged by its digest, a repository by its commit. If all sources of an
 //! instruction are known like this, its key is, and a step that is recorded fetches nothing. Only then it is *obtained*.
 
-use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
-
 use super::super::StepError;
 use super::super::context::Context;
-use super::super::executor::Executor;
-use super::super::stage::Stage;
+use super::super::elsewhere::{Access, Asked, Body, Memory};
 use super::path_of;
-use super::tree::{Found, Item, Tree};
+use super::tree::Tree;
 use crate::dockerfile::Copy;
-use crate::git::{self, Git, Mtime};
-use crate::layer::{EntryKind, Metadata, Timestamp};
+use crate::git;
 use crate::oci::Digest;
-use crate::store::{CacheKey, Live, TmpFile};
-use crate::web::{self, Answer, Document};
-
-/// Owner-only, as for whoever downloads it by hand.
-const FILE_MODE: u32 = 0o600;
+use crate::web;
 
 /// What a source word names, if that is elsewhere.
 pub(in crate::build) enum Remote {
@@ -33,30 +24,6 @@ pub(in crate::build) enum Remote {
 pub(super) enum Identified {
     Url { url: String, name: Vec<u8>, digest: Digest, body: Option<Body> },
     Git { remote: git::Remote, commit: String },
-}
-
-/// A file of the web that has arrived.
-pub(in crate::build) struct Body {
-    file: TmpFile,
-    name: Vec<u8>,
-    digest: Digest,
-    size: u64,
-    modified: Timestamp,
-}
-
-/// A repository laid out in the store's directory of what runs now.
-pub(in crate::build) struct Checkout {
-    context: Context,
-    name: String,
-    // In this order: the directory goes before what holds it.
-    _directory: TempDir,
-    _live: Live,
-}
-
-/// What the store keeps of a URL.
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    document: Document,
 }
 
 impl Remote {
@@ -117,13 +84,13 @@ fn with_flags(mut remote: git::Remote, copy: &Copy) -> Result<git::Remote, StepE
     Ok(remote)
 }
 
-impl Executor<'_> {
+impl Access<'_> {
     /// Finds out which bytes `remote` stands for.
     pub(super) fn identify(
         &self,
-        stage: &Stage,
         remote: Remote,
         checksum: Option<&str>,
+        memory: Memory,
     ) -> Result<Identified, StepError> {
         match remote {
             Remote::Git(remote) => {
@@ -136,8 +103,7 @@ impl Executor<'_> {
                     let digest = checksum.parse()?;
                     return Ok(Identified::Url { url, name, digest, body: None });
                 }
-                let body = self.ask(stage, &url)?;
-                let (digest, body) = match body {
+                let (digest, body) = match self.ask(&url, memory)? {
                     Asked::Unchanged(digest) => (digest, None),
                     Asked::Body(body) => (body.digest, Some(body)),
                 };
@@ -146,60 +112,8 @@ impl Executor<'_> {
         }
     }
 
-    /// Asks for `url`, if it was fetched before only for what has changed.
-    fn ask(&self, stage: &Stage, url: &str) -> Result<Asked, StepError> {
-        let key = url_key(url);
-        let known = if self.is_ignored(stage) { None } else { self.store.remembered::<Remembered>(&key)? };
-        if let Some(Remembered { document }) = known
-            && document.validators != web::Validators::default()
-        {
-            let file = self.store.tmp_file()?;
-            return match self.fetch(url, Some(&document), &file)? {
-                None => Ok(Asked::Unchanged(document.digest)),
-                Some(document) => Ok(Asked::Body(self.arrived(url, document, file)?)),
-            };
-        }
-        Ok(Asked::Body(self.download(url)?))
-    }
-
-    /// Fetches `url` whatever is known of it.
-    fn download(&self, url: &str) -> Result<Body, StepError> {
-        let file = self.store.tmp_file()?;
-        match self.fetch(url, None, &file)? {
-            Some(document) => self.arrived(url, document, file),
-            None => Err(StepError::Invalid(format!(
-                "{}: HTTP 304 to a request without conditions",
-                web::redacted(url)
-            ))),
-        }
-    }
-
-    fn fetch(
-        &self,
-        url: &str,
-        known: Option<&Document>,
-        file: &TmpFile,
-    ) -> Result<Option<Document>, StepError> {
-        let validators = known.map(|document| &document.validators);
-        let cancelled = || self.cancel.is_cancelled();
-        match web::fetch(&self.options.web, url, validators, file.file(), &cancelled) {
-            Ok(Answer::Unchanged) => Ok(None),
-            Ok(Answer::Document(document)) => Ok(Some(document)),
-            Err(web::Error::Cancelled) => Err(StepError::Cancelled),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Remembers what arrived.
-    fn arrived(&self, url: &str, document: Document, file: TmpFile) -> Result<Body, StepError> {
-        let modified = document.validators.last_modified.as_deref().and_then(time).unwrap_or_default();
-        let (name, digest, size) = (web::file_name(url)?, document.digest, document.size);
-        self.store.remember(&url_key(url), &Remembered { document })?;
-        Ok(Body { file, name, digest, size, modified })
-    }
-
     /// Brings what was identified here.
-    pub(super) fn obtain(&self, identified: Identified) -> Result<Tree<'static>, StepError> {
+    pub(super) fn obtain(&self, identified: Identified) -> Result<Tree, StepError> {
         match identified {
             Identified::Url { body: Some(body), .. } => Ok(Tree::Body(body)),
             Identified::Url { url, digest, body: None, .. } => {
@@ -210,36 +124,11 @@ impl Executor<'_> {
                 }
                 Ok(Tree::Body(body))
             }
-            Identified::Git { remote, commit } => Ok(Tree::Checkout(self.check_out(&remote, &commit)?)),
+            Identified::Git { remote, commit } => {
+                Ok(Tree::Checkout(Context::of_commit(self, &remote, &commit)?))
+            }
         }
     }
-
-    fn check_out(&self, remote: &git::Remote, commit: &str) -> Result<Checkout, StepError> {
-        let live = self.store.lease_live()?;
-        let at = |source| StepError::Read { path: live.path().display().to_string(), source };
-        let directory = tempfile::Builder::new().prefix("git.").tempdir_in(live.path()).map_err(at)?;
-        let time = self.git(&|git| git.checkout(remote, commit, directory.path()))?;
-        let mtime = match remote.mtime {
-            Mtime::Commit => Some(Timestamp { secs: time, nanos: 0 }),
-            Mtime::Checkout => None,
-        };
-        let context = Context::of_checkout(directory.path(), mtime).map_err(at)?;
-        Ok(Checkout { context, name: remote.shown(), _directory: directory, _live: live })
-    }
-
-    fn git<T>(&self, work: &dyn Fn(&Git<'_>) -> Result<T, git::Error>) -> Result<T, StepError> {
-        let cancelled = || self.cancel.is_cancelled();
-        work(&Git { cancelled: &cancelled }).map_err(|error| match error {
-            git::Error::Cancelled => StepError::Cancelled,
-            error => error.into(),
-        })
-    }
-}
-
-/// What came of asking for a URL.
-enum Asked {
-    Unchanged(Digest),
-    Body(Body),
 }
 
 impl Identified {
@@ -261,44 +150,4 @@ impl Identified {
             Self::Url { .. } => None,
         }
     }
-}
-
-impl Body {
-    pub(super) fn found(&self) -> Found {
-        let meta = Metadata { mode: FILE_MODE, mtime: self.modified, ..Metadata::default() };
-        let item = Item {
-            path: self.name.clone(),
-            kind: EntryKind::File { size: self.size },
-            meta,
-            link: None,
-            stamp: None,
-            node: None,
-        };
-        Found { name: self.name.clone(), item }
-    }
-
-    pub(super) fn open(&self) -> std::io::Result<std::fs::File> {
-        std::fs::File::open(self.file.path())
-    }
-}
-
-impl Checkout {
-    pub(super) fn context(&self) -> &Context {
-        &self.context
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Where the store keeps what it knows of `url`. The URL itself may hold a password.
-fn url_key(url: &str) -> CacheKey {
-    CacheKey(blake3::hash(url.as_bytes()).to_hex().to_string())
-}
-
-/// An HTTP date; what is none is no time (RFC 9110, section 5.6.7).
-fn time(text: &str) -> Option<Timestamp> {
-    let time = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Timestamp { secs: time.as_second(), nanos: 0 })
 }

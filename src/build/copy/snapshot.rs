@@ -4,8 +4,10 @@
 //! leads nowhere but into the context, and whoever changes the context meanwhile changes nothing of it.
 
 use std::fs::File;
+use std::sync::OnceLock;
 
 use super::super::StepError;
+use super::digest::Digests;
 use super::landing::{Destination, Landing, Rules, Source};
 use super::tree::{Found, Tree, clean};
 use super::work::Work;
@@ -15,18 +17,19 @@ use crate::layer::{EntryKind, Written};
 use crate::rootfs::Stack;
 
 /// A directory or file of a tree.
-pub(in crate::build) struct Snapshot<'a> {
-    work: Work<'a>,
+pub(in crate::build) struct Snapshot {
+    work: Work,
+    digests: OnceLock<Digests>,
     /// Where it is in its tree, without symlinks.
     path: Vec<u8>,
 }
 
-impl<'a> Snapshot<'a> {
+impl Snapshot {
     /// Where the layer of a snapshot has it.
     pub(in crate::build) const PATH: &'static str = "snapshot";
 
     /// What `source` leads to. Errors with [`StepError::NoSource`] if that is nothing, or hidden.
-    pub(in crate::build) fn of(tree: Tree<'a>, source: &str) -> Result<Self, StepError> {
+    pub(in crate::build) fn of(tree: Tree, source: &str) -> Result<Self, StepError> {
         let wanted = clean(source);
         let missing = |ignored| {
             let (pattern, tree) = (source.to_owned(), tree.name().to_owned());
@@ -43,7 +46,8 @@ impl<'a> Snapshot<'a> {
         let mut landing = Landing::new(&nothing, &trees, &rules);
         landing.copy(Source { tree: 0, part: (0, 0) }, Found { name: Self::PATH.into(), item }, &dest)?;
         let placed = landing.placed;
-        Ok(Self { work: Work { trees, placed, archives: Vec::new(), owner: None, stack: nothing }, path })
+        let work = Work { trees, placed, archives: Vec::new(), owner: None, stack: nothing };
+        Ok(Self { work, digests: OnceLock::new(), path })
     }
 
     /// Where it is in its tree, without symlinks.
@@ -56,13 +60,21 @@ impl<'a> Snapshot<'a> {
         digest::quick(&self.work, origin)
     }
 
-    /// A digest over path, type, mode, owner, extended attributes and bytes.
+    /// A digest over path, type, mode, owner, extended attributes and bytes, as they are when this is first called.
     pub(in crate::build) fn content(&self) -> Result<[u8; 32], StepError> {
-        digest::content(&self.work)
+        Ok(self.digests()?.content)
     }
 
-    /// Writes it as a layer.
+    /// Writes it as a layer. Errors with [`StepError::Changed`] if it has other bytes than [`Snapshot::content`] told.
     pub(in crate::build) fn write(&self, tar: File) -> Result<Written, StepError> {
-        self.work.write(tar)
+        self.work.write(tar, &self.digests()?.files)
+    }
+
+    fn digests(&self) -> Result<&Digests, StepError> {
+        if let Some(digests) = self.digests.get() {
+            return Ok(digests);
+        }
+        let digests = digest::content(&self.work)?;
+        Ok(self.digests.get_or_init(|| digests))
     }
 }

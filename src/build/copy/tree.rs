@@ -1,24 +1,21 @@
-//! Where COPY and ADD read from: the context, or the root of a stage or an image.
-//!
-//! Both are asked the same questions, so that the rules of COPY are written once.
+//! Where COPY and ADD read from, and which of it a source word names.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::super::StepError;
-use super::super::context::{Context, join};
-use super::remote::{Body, Checkout};
+use super::super::context::Context;
+use super::super::elsewhere::Body;
 use crate::dockerfile::{PathPattern, did_you_mean, glob};
 use crate::layer::{EntryKind, Kind, Metadata};
-use crate::rootfs::{Follow, Node, Stack};
+use crate::rootfs::{Node, Stack};
 
 /// A tree of files to copy from.
-pub(in crate::build) enum Tree<'a> {
-    /// The build context.
-    Context(&'a Context),
-    /// A stage or an image, and what messages call it.
-    Stack(Stack, String),
+pub(in crate::build) enum Tree {
+    /// The build context, a named one, or the root of a stage.
+    Context(Arc<Context>),
     /// A repository.
-    Checkout(Checkout),
+    Checkout(Context),
     /// A file of the web.
     Body(Body),
 }
@@ -64,89 +61,62 @@ pub(in crate::build) struct Stamp {
     pub ctime: (i64, i64),
 }
 
-impl Tree<'_> {
+impl Tree {
     /// What `path` leads to, symlinks followed within the tree.
     pub(super) fn resolve(&self, path: &[u8]) -> Result<Option<Item>, StepError> {
-        match self {
-            Self::Stack(stack, _) => {
-                let found = stack.resolve(path, Follow::Last)?;
-                Ok(found.node.map(|node| item(stack, found.path, node)))
-            }
-            tree => tree.context().resolve(path).map_err(|source| self.unreadable(path, source)),
-        }
+        self.context().resolve(path)
     }
 
     /// What is at the clean path `path`, which exists; no symlink is followed.
     pub(super) fn at(&self, path: &[u8]) -> Result<Item, StepError> {
-        match self {
-            Self::Stack(stack, _) => {
-                let missing = || self.unreadable(path, io::ErrorKind::NotFound.into());
-                let found = stack.resolve(path, Follow::Parents)?;
-                Ok(item(stack, found.path, found.node.ok_or_else(missing)?))
-            }
-            tree => tree.context().item(path).map_err(|source| self.unreadable(path, source)),
-        }
+        self.context().at(path)
     }
 
     /// The entries of a directory, sorted by name.
     pub(super) fn children(&self, directory: &Item) -> Result<Vec<Item>, StepError> {
-        match (self, &directory.node) {
-            (Self::Stack(stack, _), Some(node)) => Ok(stack
-                .read_dir(node)
-                .into_iter()
-                .map(|(name, node)| item(stack, join(&directory.path, &name), node))
-                .collect()),
-            (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
-            (tree, _) => tree
-                .context()
-                .children(&directory.path)
-                .map_err(|source| self.unreadable(&directory.path, source)),
-        }
+        self.context().children(directory)
     }
 
-    /// The directory that a context or a repository is.
+    /// The files that it is.
     fn context(&self) -> &Context {
         match self {
             Self::Context(context) => context,
-            Self::Checkout(checkout) => checkout.context(),
-            Self::Stack(..) | Self::Body(_) => unreachable!("neither is a directory of this machine"),
+            Self::Checkout(context) => context,
+            Self::Body(_) => unreachable!("it is one file, which nobody looks for"),
         }
     }
 
     /// A file's bytes.
     pub(super) fn open(&self, file: &Item) -> Result<Box<dyn Read + Send + '_>, StepError> {
-        match (self, &file.node) {
-            (Self::Stack(stack, _), Some(node)) => Ok(stack.open(node)),
-            (Self::Stack(..), None) => unreachable!("an item of a stack has a node"),
-            // It may be a socket, which cannot be opened.
-            _ if file.kind == (EntryKind::File { size: 0 }) => Ok(Box::new(io::empty())),
-            (Self::Body(body), _) => {
-                Ok(Box::new(body.open().map_err(|source| self.unreadable(&file.path, source))?))
-            }
-            (tree, _) => {
-                let open = tree.context().file(&file.path);
-                Ok(Box::new(open.map_err(|source| self.unreadable(&file.path, source))?))
-            }
+        match self {
+            Self::Body(body) => Ok(Box::new(body.open().map_err(|why| self.unreadable(&file.path, why))?)),
+            tree => tree.context().open(file),
         }
     }
 
     /// Whether the ignore file hides `path`.
     pub(super) fn ignores(&self, path: &[u8]) -> bool {
-        matches!(self, Self::Context(context) if context.ignores(path))
+        self.context().ignores(path)
     }
 
     /// Whether a directory and all below it is hidden.
     pub(super) fn hides_all(&self, path: &[u8]) -> bool {
-        matches!(self, Self::Context(context) if context.hides_all(path))
+        self.context().hides_all(path)
     }
 
     /// What messages call the tree.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::Context(_) => "the build context",
-            Self::Stack(_, name) => name,
-            Self::Checkout(checkout) => checkout.name(),
             Self::Body(_) => "the web",
+            tree => tree.context().name(),
+        }
+    }
+
+    /// Whether its files are as old as this build, so that their times say nothing.
+    pub(super) fn is_fresh(&self) -> bool {
+        match self {
+            Self::Body(_) => true,
+            tree => tree.context().is_fresh(),
         }
     }
 
@@ -252,8 +222,8 @@ impl Tree<'_> {
 }
 
 /// A walk for what a pattern matches.
-struct Picking<'t, 'a> {
-    tree: &'t Tree<'a>,
+struct Picking<'t> {
+    tree: &'t Tree,
     pattern: PathPattern,
     base: Vec<u8>,
     /// Something matched, and the ignore file hides it.
@@ -261,7 +231,7 @@ struct Picking<'t, 'a> {
     found: Vec<Picked>,
 }
 
-impl Picking<'_, '_> {
+impl Picking<'_> {
     fn walk(&mut self, directory: &Item) -> Result<(), StepError> {
         for child in self.tree.children(directory)? {
             let path = String::from_utf8_lossy(below(&self.base, &child.path)).into_owned();
@@ -295,23 +265,26 @@ pub(super) fn last(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or_default()
 }
 
-fn item(stack: &Stack, path: Vec<u8>, node: Node) -> Item {
-    let inode = stack.inode(&node);
-    let kind = match inode.kind {
-        Kind::Directory => EntryKind::Directory,
-        Kind::Symlink(target) => EntryKind::Symlink(target.to_vec()),
-        Kind::Char { major, minor } => EntryKind::Char { major, minor },
-        Kind::Block { major, minor } => EntryKind::Block { major, minor },
-        Kind::Fifo => EntryKind::Fifo,
-        Kind::File | Kind::LinkBelow(_) => EntryKind::File { size: inode.size },
-    };
-    let (mode, uid, gid, mtime, links) = (inode.mode, inode.uid, inode.gid, inode.mtime, inode.nlink);
-    let link = (links > 1 && kind != EntryKind::Directory).then(|| {
-        let (layer, ino) = stack.file_id(&node);
-        (layer as u64, u64::from(ino.0))
-    });
-    let meta = Metadata { mode, uid, gid, mtime, xattrs: stack.xattrs(&node) };
-    Item { path, kind, meta, link, stamp: None, node: Some(node) }
+impl Item {
+    /// What a stack has at `path`.
+    pub(in crate::build) fn of_node(stack: &Stack, path: Vec<u8>, node: Node) -> Self {
+        let inode = stack.inode(&node);
+        let kind = match inode.kind {
+            Kind::Directory => EntryKind::Directory,
+            Kind::Symlink(target) => EntryKind::Symlink(target.to_vec()),
+            Kind::Char { major, minor } => EntryKind::Char { major, minor },
+            Kind::Block { major, minor } => EntryKind::Block { major, minor },
+            Kind::Fifo => EntryKind::Fifo,
+            Kind::File | Kind::LinkBelow(_) => EntryKind::File { size: inode.size },
+        };
+        let (mode, uid, gid, mtime, links) = (inode.mode, inode.uid, inode.gid, inode.mtime, inode.nlink);
+        let link = (links > 1 && kind != EntryKind::Directory).then(|| {
+            let (layer, ino) = stack.file_id(&node);
+            (layer as u64, u64::from(ino.0))
+        });
+        let meta = Metadata { mode, uid, gid, mtime, xattrs: stack.xattrs(&node) };
+        Self { path, kind, meta, link, stamp: None, node: Some(node) }
+    }
 }
 
 fn matches(component: &str, path: &[u8], word: &str) -> Result<bool, StepError> {

@@ -5,16 +5,17 @@ use std::fs::File;
 
 use super::super::StepError;
 use super::archive;
+use super::checked::Checked;
 use super::landing::{Placed, Source, What};
 use super::tree::{Item, Tree};
 use super::words::blame;
-use crate::layer::{Content, EntryKind, LayerWriter, Written};
+use crate::layer::{Content, EntryKind, Error, Fault, LayerWriter, Written};
 use crate::rootfs::Stack;
 
 /// A COPY or ADD that is ready to be hashed or written.
-pub(super) struct Work<'a> {
+pub(super) struct Work {
     /// What [`Source`] counts.
-    pub trees: Vec<Tree<'a>>,
+    pub trees: Vec<Tree>,
     /// By path, so parents come first.
     pub placed: BTreeMap<Vec<u8>, Placed>,
     /// Archives to unpack, and where.
@@ -45,9 +46,9 @@ impl Archive {
     }
 }
 
-impl<'a> Work<'a> {
+impl Work {
     /// The files whose bytes count, in the order of `placed` and then of `archives`.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&Tree<'a>, &Item)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&Tree, &Item)> {
         let placed = self.placed.values().filter_map(|placed| match &placed.what {
             What::Item(source, item) if matches!(item.kind, EntryKind::File { .. }) => Some((*source, item)),
             _ => None,
@@ -56,10 +57,13 @@ impl<'a> Work<'a> {
         all.map(|(source, item)| (&self.trees[source.tree], item))
     }
 
-    /// Writes the layer.
-    pub(super) fn write(&self, tar: File) -> Result<Written, StepError> {
+    /// Writes the layer of the files that `digests` tells of. Errors with [`StepError::Changed`] if one has other bytes by
+    /// now.
+    pub(super) fn write(&self, tar: File, digests: &[[u8; 32]]) -> Result<Written, StepError> {
         let mut writer = LayerWriter::create(tar);
         let mut links: HashMap<(Source, u64, u64), &[u8]> = HashMap::new();
+        let mut digests = digests.iter();
+        let mut expected = || digests.next().expect("there is a digest for each file");
         for (path, placed) in &self.placed {
             match &placed.what {
                 What::Directory => writer.append(path, &placed.meta, Content::Directory)?,
@@ -68,11 +72,13 @@ impl<'a> Work<'a> {
                     writer.append(path, &placed.meta, content)?;
                 }
                 What::Item(source, item) => {
+                    let is_file = matches!(item.kind, EntryKind::File { .. });
+                    let expected = is_file.then(&mut expected);
                     let link = item.link.map(|(device, inode)| (*source, device, inode));
                     if let Some(first) = link.and_then(|link| links.get(&link)) {
                         writer.append(path, &placed.meta, Content::Hardlink(first))?;
                     } else {
-                        item_into(&mut writer, &self.trees[source.tree], path, placed, item)?;
+                        item_into(&mut writer, &self.trees[source.tree], path, placed, item, expected)?;
                         links.extend(link.map(|link| (link, &path[..])));
                     }
                 }
@@ -80,8 +86,11 @@ impl<'a> Work<'a> {
         }
         for archive in &self.archives {
             let tree = &self.trees[archive.source.tree];
-            archive::unpack(tree, &archive.item, &archive.dest, self.owner, &self.stack, &mut writer)
+            let read = Checked::open(tree, &archive.item)?;
+            let source = Box::new(read.clone());
+            archive::unpack(source, &archive.dest, self.owner, &self.stack, &mut writer)
                 .map_err(|error| archive.blamed(error))?;
+            read.expect(expected())?;
         }
         Ok(writer.finish()?)
     }
@@ -89,16 +98,23 @@ impl<'a> Work<'a> {
 
 fn item_into(
     writer: &mut LayerWriter,
-    tree: &Tree<'_>,
+    tree: &Tree,
     path: &[u8],
     placed: &Placed,
     item: &Item,
+    expected: Option<&[u8; 32]>,
 ) -> Result<(), StepError> {
-    let mut data;
     let content = match &item.kind {
         EntryKind::File { size } => {
-            data = tree.open(item)?;
-            Content::File { size: *size, data: &mut data }
+            let mut read = Checked::open(tree, item)?;
+            let content = Content::File { size: *size, data: &mut read };
+            return match (writer.append(path, &placed.meta, content), expected) {
+                (Ok(()), Some(expected)) => read.expect(expected),
+                (Err(Error::Append { fault: Fault::Short { .. } | Fault::Long { .. }, .. }), _) => {
+                    Err(read.changed())
+                }
+                (outcome, _) => Ok(outcome?),
+            };
         }
         EntryKind::Symlink(target) => Content::Symlink(target),
         EntryKind::Char { major, minor } => Content::Char { major: *major, minor: *minor },

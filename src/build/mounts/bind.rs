@@ -13,17 +13,20 @@ use super::super::copy::Snapshot;
 use super::super::copy::tree::Tree;
 use super::super::executor::{Executor, lock};
 use super::super::plan;
+use super::super::roots::Root;
 use super::super::stage::Stage;
 use crate::dockerfile::BindSpec;
 use crate::runtime::{LayerFiles, Layers, Source};
 use crate::store::TmpFile;
 
 /// A bind mount whose source is known.
-pub(super) struct Bind<'c> {
+pub(super) struct Bind {
     pub spec: BindSpec,
-    snapshot: Snapshot<'c>,
-    /// Whose layers have it; `None`: those of the context are still to be written.
-    from: Option<Arc<Stage>>,
+    snapshot: Snapshot,
+    /// What tells its files from those of others without a look at them.
+    origin: String,
+    /// Whose layers have it; `None`: those of a context are still to be written.
+    layers: Option<Arc<Stage>>,
 }
 
 /// Layers of the context that this build has written, by the digest of what they hold. They are gone with the build.
@@ -36,7 +39,7 @@ pub(in crate::build) struct Layer {
     _index: TmpFile,
 }
 
-impl Bind<'_> {
+impl Bind {
     pub(super) fn is_writable(&self) -> bool {
         self.spec.writable.unwrap_or(false)
     }
@@ -47,8 +50,8 @@ impl Bind<'_> {
     }
 
     pub(super) fn quick(&self) -> Option<[u8; 32]> {
-        let origin = self.from.as_ref().map(|stage| stage.chain());
-        self.snapshot.quick(&format!("{origin:?} {}", String::from_utf8_lossy(self.snapshot.path())))
+        let path = String::from_utf8_lossy(self.snapshot.path());
+        self.snapshot.quick(&format!("{} {path}", self.origin))
     }
 
     pub(super) fn content(&self) -> Result<[u8; 32], StepError> {
@@ -57,35 +60,33 @@ impl Bind<'_> {
 }
 
 impl Executor<'_> {
-    pub(super) fn plan_bind<'c>(
-        &'c self,
-        stage: &Stage,
-        spec: &BindSpec,
-        target: &str,
-    ) -> Result<Bind<'c>, StepError> {
+    pub(super) fn plan_bind(&self, stage: &Stage, spec: &BindSpec, target: &str) -> Result<Bind, StepError> {
         if let Some(word) = host_only(spec) {
             return Err(StepError::Invalid(format!(
                 "{word} belongs to a mount of the host (--mount, --volume): a bind of RUN shows layers"
             )));
         }
-        let from = spec.from.as_deref().map(|name| self.mount_source(stage, name, target)).transpose()?;
-        let tree = match (&from, &spec.from) {
-            (Some(stage), Some(name)) => Tree::Stack(stage.stack(self.store)?, format!("{name:?}")),
-            _ => Tree::Context(&self.context),
+        let root = match &spec.from {
+            None => Root::Context(Arc::clone(&self.context)),
+            Some(name) => self.mount_source(stage, name, target)?,
         };
-        let snapshot = Snapshot::of(tree, spec.source.as_deref().unwrap_or("/"))?;
-        Ok(Bind { spec: spec.clone(), snapshot, from })
+        let files = self.files(&root, spec.from.as_deref().unwrap_or_default())?;
+        let origin = files.identity().unwrap_or_default();
+        let snapshot = Snapshot::of(Tree::Context(files), spec.source.as_deref().unwrap_or("/"))?;
+        let layers = match root {
+            Root::Stage(stage) => Some(stage),
+            Root::Context(_) => None,
+        };
+        Ok(Bind { spec: spec.clone(), snapshot, origin, layers })
     }
 
-    /// The stage or image that a mount of `stage` names.
-    pub(super) fn mount_source(
-        &self,
-        stage: &Stage,
-        name: &str,
-        target: &str,
-    ) -> Result<Arc<Stage>, StepError> {
+    /// The context, stage or image that a mount of `stage` names.
+    pub(super) fn mount_source(&self, stage: &Stage, name: &str, target: &str) -> Result<Root, StepError> {
         if name == "scratch" {
-            return Ok(Arc::new(Stage::scratch(stage.index, &self.options.platform)));
+            return Ok(Root::Stage(Arc::new(Stage::scratch(stage.index, &self.options.platform))));
+        }
+        if let Some(root) = self.context_named(stage.index, name, &self.options.platform)? {
+            return Ok(root);
         }
         let known = |before| plan::find(&self.dockerfile, name, before).is_some();
         if !known(stage.index) && known(self.dockerfile.stages.len()) {
@@ -93,12 +94,12 @@ impl Executor<'_> {
                 "cannot mount from stage {name:?} to {target:?}, stage needs to be defined before current command"
             )));
         }
-        self.source(stage, name)
+        self.root(stage, name)
     }
 
     /// What the sandbox is to show.
-    pub(super) fn ready_bind(&self, bind: &Bind<'_>) -> Result<Source, StepError> {
-        if let Some(stage) = &bind.from {
+    pub(super) fn ready_bind(&self, bind: &Bind) -> Result<Source, StepError> {
+        if let Some(stage) = &bind.layers {
             let path = PathBuf::from(OsString::from_vec(bind.snapshot.path().to_vec()));
             return Ok(Source::Layers(Layers { stack: self.layer_files(stage)?, path }));
         }
@@ -113,7 +114,7 @@ impl Executor<'_> {
         Ok(Source::Layers(Layers { stack, path: Snapshot::PATH.into() }))
     }
 
-    fn write_snapshot(&self, snapshot: &Snapshot<'_>) -> Result<Layer, StepError> {
+    fn write_snapshot(&self, snapshot: &Snapshot) -> Result<Layer, StepError> {
         let (tar, index) = (self.store.tmp_file()?, self.store.tmp_file()?);
         let unwritable =
             |file: &TmpFile, source| StepError::Read { path: file.path().display().to_string(), source };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::StepError;
 use super::super::executor::Executor;
+use super::super::roots::Root;
 use super::super::stage::Stage;
 use super::{Planned, Ready, What, access};
 use crate::dockerfile::{CacheSpec, Sharing};
@@ -27,7 +28,13 @@ impl Executor<'_> {
         spec: CacheSpec,
         target: &str,
     ) -> Result<Cache, StepError> {
-        let from = spec.from.as_deref().map(|name| self.mount_source(stage, name, target)).transpose()?;
+        let layers = |name: &str| match self.mount_source(stage, name, target)? {
+            Root::Stage(stage) => Ok(stage),
+            context @ Root::Context(_) => {
+                self.stage_on(stage.index, name, &context, &self.options.platform).map(Arc::new)
+            }
+        };
+        let from = spec.from.as_deref().map(layers).transpose()?;
         let id = spec.id.clone().unwrap_or_else(|| target.to_owned());
         // one that starts with other files is another
         let seed = from.as_ref().map(|stage| {
@@ -38,7 +45,7 @@ impl Executor<'_> {
     }
 
     /// Takes all caches of a RUN, each once, in the order of their ids: so no two builds ever wait for each other.
-    pub(super) fn ready_caches(&self, planned: &[Planned<'_>], ready: &mut Ready) -> Result<(), StepError> {
+    pub(super) fn ready_caches(&self, planned: &[Planned], ready: &mut Ready) -> Result<(), StepError> {
         let mut wanted: BTreeMap<&CacheMountId, Hold> = BTreeMap::new();
         let caches = || {
             planned.iter().filter_map(|planned| match &planned.what {

@@ -28,19 +28,19 @@ use bind::Bind;
 pub(super) use bind::Written;
 
 /// The mounts of one RUN.
-pub(super) struct Plan<'c> {
-    mounts: Vec<Planned<'c>>,
+pub(super) struct Plan {
+    mounts: Vec<Planned>,
 }
 
 /// One of them.
-struct Planned<'c> {
+struct Planned {
     /// Absolute; empty where it has none, or several.
     target: String,
-    what: What<'c>,
+    what: What,
 }
 
-enum What<'c> {
-    Bind(Bind<'c>),
+enum What {
+    Bind(Bind),
     Tmpfs(TmpfsSpec),
     Cache(cache::Cache),
     Secret(secret::Secret),
@@ -60,7 +60,7 @@ pub(super) struct Ready {
 
 impl Executor<'_> {
     /// Reads the mounts of a RUN. Errors with the place of the one that is wrong.
-    pub(super) fn plan_mounts<'c>(&'c self, stage: &Stage, run: &Run) -> Result<Plan<'c>, StepError> {
+    pub(super) fn plan_mounts(&self, stage: &Stage, run: &Run) -> Result<Plan, StepError> {
         let mut mounts = Vec::new();
         for word in &run.mounts {
             let written = format!("--mount={}", word.value);
@@ -69,7 +69,7 @@ impl Executor<'_> {
         Ok(Plan { mounts })
     }
 
-    fn plan_mount<'c>(&'c self, stage: &Stage, word: &str) -> Result<Planned<'c>, StepError> {
+    fn plan_mount(&self, stage: &Stage, word: &str) -> Result<Planned, StepError> {
         let escape = self.dockerfile.escape;
         let spec =
             MountSpec::parse_with(word, |value| stage.scope.expand(value, escape, &stage.image.config))?;
@@ -94,7 +94,7 @@ impl Executor<'_> {
     }
 
     /// Makes everything that the mounts show.
-    pub(super) fn ready_mounts(&self, stage: &Stage, plan: &Plan<'_>) -> Result<Ready, StepError> {
+    pub(super) fn ready_mounts(&self, stage: &Stage, plan: &Plan) -> Result<Ready, StepError> {
         let mut ready = Ready::default();
         self.ready_caches(&plan.mounts, &mut ready)?;
         for Planned { target, what } in &plan.mounts {
@@ -118,10 +118,10 @@ impl Executor<'_> {
     }
 }
 
-impl Plan<'_> {
+impl Plan {
     /// What decides the result besides the bytes that are shown.
     pub(super) fn settings(&self) -> Vec<String> {
-        let text = |Planned { target, what }: &Planned<'_>| match what {
+        let text = |Planned { target, what }: &Planned| match what {
             What::Bind(bind) => format!("run mount {target} {}", bind.setting()),
             What::Tmpfs(spec) => format!("run mount {target} {spec:?}"),
             What::Cache(cache) => format!("run mount {target} {}", cache.setting()),
@@ -143,7 +143,7 @@ impl Plan<'_> {
         Ok(together(&digests).map(Inputs::Content))
     }
 
-    fn binds(&self) -> impl Iterator<Item = &Bind<'_>> {
+    fn binds(&self) -> impl Iterator<Item = &Bind> {
         self.mounts.iter().filter_map(|planned| match &planned.what {
             What::Bind(bind) => Some(bind),
             What::Tmpfs(_) | What::Cache(_) | What::Secret(_) | What::Ssh(_) => None,

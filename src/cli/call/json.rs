@@ -14,23 +14,23 @@ pub(super) fn checked(checked: &Checked, question: &Question, error: Option<&Dia
             "ruleName": finding.rule.name(),
             "description": finding.rule.description(),
             "detail": finding.message,
-            "location": location(question.source, &finding.span),
+            "location": location(question.script.text(), &finding.span),
         })
     });
     let mut answer = json!({
         "warnings": warnings.collect::<Vec<_>>(),
-        "sources": [{"filename": question.file, "language": "Dockerfile", "data": base64(question.source)}],
+        "sources": [{"filename": question.script.name(), "language": "Dockerfile", "data": base64(question.script.text())}],
     });
     if let Some(error) = error {
         answer["buildError"] =
-            json!({"message": error.to_string(), "location": location(question.source, &error.span)});
+            json!({"message": error.to_string(), "location": location(question.script.text(), &error.span)});
     }
     pretty(&answer)
 }
 
 /// `frontend.outline`.
 pub(super) fn outline(outline: &Outline, question: &Question) -> String {
-    let source = question.source;
+    let source = question.script.text();
     let args = outline.args.iter().map(|arg| {
         present([
             ("name", Some(json!(arg.name))),
@@ -71,10 +71,10 @@ pub(super) fn targets(targets: &[Target], question: &Question) -> String {
             ("description", target.description.as_ref().map(|text| json!(text))),
             ("base", Some(json!(target.base))),
             ("platform", target.platform.as_ref().map(|platform| json!(platform))),
-            ("location", Some(location(question.source, &target.span))),
+            ("location", Some(location(question.script.text(), &target.span))),
         ])
     });
-    pretty(&json!({"targets": all.collect::<Vec<_>>(), "sources": [base64(question.source)]}))
+    pretty(&json!({"targets": all.collect::<Vec<_>>(), "sources": [base64(question.script.text())]}))
 }
 
 /// The lines of the dump.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use super::Question;
 use crate::dockerfile::lint::{Certainty, Checked, Finding};
 use crate::dockerfile::outline::{Asked, Outline, Target};
-use crate::dockerfile::render_excerpt;
 
 /// Each finding: the rule and what it asks for, what is wrong, and the place.
 pub(super) fn checked(checked: &Checked, question: &Question) -> String {
@@ -24,7 +23,7 @@ fn one(finding: &Finding, question: &Question) -> String {
         Certainty::Certain => "",
         Certainty::UnlessInBase => ", unless the base image sets it",
     };
-    let excerpt = render_excerpt(question.source, question.file, span);
+    let excerpt = question.script.excerpt(span);
     format!("WARNING: {} - {}\n{message}{unless}\n{excerpt}", rule.name(), rule.description())
 }
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use super::server::{Answer, Request, Server, certify};
 use super::tree;
+use crate::server::{Answer, Request, Server, certify};
 use crate::support::{Said, World, file_of_tests, tool};
 
 const TIME: &str = "Wed, 21 Oct 2015 07:28:00 GMT";

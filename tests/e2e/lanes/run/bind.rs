@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::{build, lacks, make_base};
+use crate::copy::archives::forge;
 use crate::lanes::worlds;
+use crate::server::{Answer, Server};
 use crate::support::World;
 
 fn prepared(world: &World) {
@@ -166,5 +168,55 @@ fn what_cannot_be_bound_is_refused_with_its_place() {
         let steps = format!("RUN {flag} echo never\nCOPPY a b\n");
         refused(&steps, text, &marked(flag));
         refused(&steps, "unknown instruction: COPPY", &marked(flag));
+    }
+}
+
+/// What each row runs, and what it says: `dir` is a directory with an ignore file, `tar` an archive, `img` an image.
+const NAMED: [(&str, &str); 6] = [
+    (
+        "RUN --mount=from=dir,target=/m ls -A /m; cat /m/f; touch /m/x || echo refused",
+        "d\nf\nmine\nrefused\n",
+    ),
+    ("RUN --mount=from=dir,source=d,target=/m,rw echo x > /m/y; ls /m; stat -c %u:%g /m/y", "g\ny\n0:0\n"),
+    ("RUN --mount=from=tar,source=f,target=/file cat /file; stat -c %u:%g /file", "packed\n0:0\n"),
+    ("RUN --mount=from=img,source=bin,target=/tools /tools/busybox echo from an image", "from an image\n"),
+    ("RUN --mount=from=stage,target=/m cat /m/f", "mine\n"),
+    ("RUN --mount=type=cache,from=dir,target=/c cat /c/f; echo more >> /c/f", "mine\n"),
+];
+
+#[test]
+fn a_named_context_is_bound() {
+    for (driver, world) in worlds() {
+        world.busybox().file("f", "the main one's\n");
+        make_base(&world);
+        let directory = world.path("dir");
+        fs::create_dir_all(directory.join("d")).unwrap();
+        for (name, text) in
+            [("f", "mine\n"), ("d/g", ""), ("hidden", ""), (".containerignore", "hidden\n.con*\n")]
+        {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        forge(&world, "t.tar", "add('f', b'packed\\n', uid=7, gid=8)");
+        let archive = fs::read(world.context().join("t.tar")).unwrap();
+        let server = Server::start(move |_, _| Answer(200, Vec::new(), archive.clone()));
+        let contexts = [
+            format!("dir={}", directory.display()),
+            format!("stage={}", directory.display()),
+            format!("tar=http://{}/", server.address()),
+            "img=docker-image://base".to_owned(),
+        ];
+        let flags: Vec<&str> = contexts.iter().flat_map(|context| ["--build-context", context]).collect();
+        for (step, want) in NAMED {
+            let file = format!("FROM nowhere.invalid/x AS stage\nRUN false\nFROM base\n{step}\n");
+            let said = world.build(&file, &[&flags[..], &["-t", "x"]].concat()).good();
+            let printed = said.stdout.split_once(&format!("{step}\n")).unwrap().1;
+            assert!(printed.contains(want), "{driver}: {step}: {}", said.stdout);
+            let again = world.build(&file, &[&flags[..], &["-t", "x"]].concat()).good();
+            assert!(again.stdout.contains("Using cache"), "{driver}: {step}: {}", again.stdout);
+        }
+        fs::write(directory.join("f"), "another\n").unwrap();
+        let file = format!("FROM base\n{}\n", NAMED[0].0);
+        let said = world.build(&file, &flags).good();
+        assert!(said.stdout.contains("another\n"), "{driver}: {}", said.stdout);
     }
 }

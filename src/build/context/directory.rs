@@ -1,4 +1,4 @@
-//! The build context: a directory and what its ignore file hides.
+//! A directory of this machine as a tree to copy from.
 //!
 //! Paths are relative to the root, clean, and bytes. A symlink that a source names is followed as if the
 //! context were the root directory; one inside a copied directory is copied as it is.
@@ -17,9 +17,7 @@ use std::path::Path;
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::Error;
-use super::copy::tree::{Item, Stamp};
-use crate::dockerfile::IgnoreFile;
+use super::super::copy::tree::{Item, Stamp};
 use crate::layer::{EntryKind, Metadata, Timestamp, Xattrs};
 
 /// Symlinks followed for one name, as the kernel's limit.
@@ -30,14 +28,14 @@ const MAX_SYMLINKS: usize = 40;
 const XATTR_NAMES: usize = 64 << 10;
 const XATTR_VALUE: usize = 64 << 10;
 
-/// An open context.
-pub(super) struct Context {
+/// An open directory.
+pub(super) struct Directory {
     root: OwnedFd,
-    ignore: IgnoreFile,
     attributes: Attributes,
 }
 
 /// Whose modes and times the files have.
+#[derive(Clone, Copy)]
 enum Attributes {
     /// Their own.
     Own,
@@ -61,32 +59,28 @@ impl Attributes {
     }
 }
 
-impl Context {
-    /// The context at `root`. Errors if it is no directory or the ignore file is malformed.
-    pub(super) fn open(root: &Path, ignore: Option<&str>) -> Result<Self, Error> {
-        let at = |source| Error::Context { path: root.to_owned(), source };
+impl Directory {
+    /// The directory at `root`. Errors if there is none.
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| at(errno.into()))?;
-        let ignore =
-            IgnoreFile::parse(ignore.unwrap_or_default()).map_err(|why| Error::Ignore(why.to_string()))?;
-        Ok(Self { root, ignore, attributes: Attributes::Own })
+        let root = rustix::fs::open(root, flags, Mode::empty())?;
+        Ok(Self { root, attributes: Attributes::Own })
     }
 
     /// The checkout of a commit at `root`, its files as old as `mtime`.
     pub(super) fn of_checkout(root: &Path, mtime: Option<Timestamp>) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root, ignore: IgnoreFile::default(), attributes: Attributes::Commit(mtime) })
+        Ok(Self { attributes: Attributes::Commit(mtime), ..Self::open(root)? })
     }
 
-    /// Whether the ignore file hides `path`.
-    pub(super) fn ignores(&self, path: &[u8]) -> bool {
-        self.ignore.ignores(&String::from_utf8_lossy(path))
-    }
-
-    /// Whether nothing below the hidden directory `path` can be seen.
-    pub(super) fn hides_all(&self, path: &[u8]) -> bool {
-        self.ignore.can_skip_dir(&String::from_utf8_lossy(path))
+    /// The directory that `path` leads to within this one; `None` if it is none.
+    pub(super) fn below(&self, path: &[u8]) -> io::Result<Option<Self>> {
+        match self.resolve(path)? {
+            Some(Item { path, kind: EntryKind::Directory, .. }) => {
+                let root = self.open_beneath(&path, OFlags::PATH | OFlags::DIRECTORY)?;
+                Ok(Some(Self { root, attributes: self.attributes }))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// What `path` leads to, symlinks followed within the context; `None` if it does not exist.
@@ -287,7 +281,7 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// `directory/name`, or `name` at the root.
-pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+pub(in crate::build) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
 }
 
@@ -313,7 +307,7 @@ mod tests {
         ] {
             symlink(target, dir.path().join(link)).unwrap();
         }
-        let context = Context::open(dir.path(), None).unwrap();
+        let context = Directory::open(dir.path()).unwrap();
         for (path, want) in [
             ("a/f", Some("a/f")),
             ("abs", Some("a/f")),
@@ -335,15 +329,15 @@ mod tests {
 
     #[test]
     fn a_directory_that_becomes_a_symlink_leads_nowhere() {
-        type Open = fn(&Context, &[u8], OFlags) -> io::Result<OwnedFd>;
-        for (way, open) in [("openat2", Context::open_beneath as Open), ("by names", Context::walk)] {
+        type Open = fn(&Directory, &[u8], OFlags) -> io::Result<OwnedFd>;
+        for (way, open) in [("openat2", Directory::open_beneath as Open), ("by names", Directory::walk)] {
             let dir = tempfile::tempdir().unwrap();
             let (inside, outside) = (dir.path().join("context"), dir.path().join("outside"));
             for (directory, text) in [(inside.join("a/b"), "mine"), (outside.join("b"), "secret")] {
                 fs::create_dir_all(&directory).unwrap();
                 fs::write(directory.join("f"), text).unwrap();
             }
-            let context = Context::open(&inside, None).unwrap();
+            let context = Directory::open(&inside).unwrap();
             let read = |path: &str| {
                 let file = open(&context, path.as_bytes(), OFlags::RDONLY)?;
                 let mut text = String::new();
@@ -371,7 +365,7 @@ mod tests {
         let root = dir.path().join("context");
         fs::create_dir(&root).unwrap();
         fs::write(root.join("f"), "mine").unwrap();
-        let context = Context::open(&root, None).unwrap();
+        let context = Directory::open(&root).unwrap();
         fs::rename(&root, dir.path().join("was")).unwrap();
         symlink("/etc", &root).unwrap();
         let mut text = String::new();
