@@ -15,7 +15,7 @@ use super::step::Identity;
 use super::user::Accounts;
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security};
+use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Tracing};
 use crate::store::LayerRecord;
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
@@ -107,6 +107,7 @@ impl Executor<'_> {
             shelf: Some(self.sandbox.shelf()?),
             process: self.process(stage, program, &ready.env)?,
             confinement,
+            tracing: Tracing::Off,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
         let label = self.label(stage.index);

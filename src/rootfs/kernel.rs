@@ -12,6 +12,7 @@ use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Gid, Uid, XattrFlags};
 use rustix::fs::{Mode, Timespec, Timestamps, UTIME_OMIT, fchmod, fchown, fsetxattr, futimens};
@@ -19,6 +20,8 @@ use rustix::io::Errno;
 
 use super::freeze::{self, Ignore};
 use super::mounted::Mounted;
+use super::server::Served;
+use super::trace::Trace;
 use super::{Error, Named as _, Root, Stack, is_carried};
 use crate::layer::{LayerWriter, Metadata, Written};
 
@@ -32,18 +35,32 @@ pub(super) struct KernelRoot {
     stack: Stack,
     /// The root directory as the step found it.
     root: Metadata,
+    /// What serves this root alone, and who hears of it.
+    traced: Option<Traced>,
+}
+
+/// Superblocks of one step, in which the kernel knows nothing yet.
+pub(super) struct Traced {
+    pub(super) served: Served,
+    pub(super) trace: Arc<Trace>,
 }
 
 impl KernelRoot {
     /// Mounts at `at` (which is made) an overlay of `lowers`, topmost first, which together show `stack`.
-    pub(super) fn mount(stack: Stack, lowers: &[PathBuf], at: PathBuf, live: &Path) -> Result<Self, Error> {
+    pub(super) fn mount(
+        stack: Stack,
+        lowers: &[PathBuf],
+        at: PathBuf,
+        live: &Path,
+        traced: Option<Traced>,
+    ) -> Result<Self, Error> {
         let live = Live::create(live)?;
         let mounted = live.write_root(&stack).and_then(|root| {
             let mounted = Mounted::new(at, |at| mount_overlay(lowers, &live, at))?;
             Ok((root, mounted))
         });
         match mounted {
-            Ok((root, mounted)) => Ok(Self { mounted, live, stack, root }),
+            Ok((root, mounted)) => Ok(Self { mounted, live, stack, root, traced }),
             Err(error) => {
                 live.remove()?;
                 Err(error)
@@ -58,11 +75,11 @@ impl Root for KernelRoot {
     }
 
     fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
-        let Self { mounted, live, stack, root } = *self;
+        let Self { mounted, live, stack, root, traced } = *self;
         let written = mounted.unmount().and_then(|()| {
             let mut writer = LayerWriter::create(tar);
             freeze::write(
-                &freeze::Upper { stack: &stack },
+                &freeze::Upper { stack: &stack, trace: traced.as_ref().map(|traced| &*traced.trace) },
                 &live.upper,
                 &root,
                 &stack,
@@ -72,15 +89,25 @@ impl Root for KernelRoot {
             Ok(writer.finish()?)
         });
         let removed = live.remove();
+        let stopped = Traced::stop(traced);
         let written = written?;
         removed?;
+        stopped?;
         Ok(written)
     }
 
     fn discard(self: Box<Self>) -> Result<(), Error> {
         let unmounted = self.mounted.unmount();
         self.live.remove()?;
-        unmounted
+        let stopped = Traced::stop(self.traced);
+        unmounted.and(stopped)
+    }
+}
+
+impl Traced {
+    /// Nothing is mounted above them any more.
+    fn stop(traced: Option<Self>) -> Result<(), Error> {
+        traced.map_or(Ok(()), |traced| traced.served.stop())
     }
 }
 

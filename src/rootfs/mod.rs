@@ -32,6 +32,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
+pub mod trace;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

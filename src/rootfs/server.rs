@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rustix::mount::{MountFlags, mount};
 
-use super::kernel::KernelRoot;
+use super::kernel::{KernelRoot, Traced};
 use super::mounted::Mounted;
 use super::plain::{PlainRoot, Shelf};
 use super::served::{Fuse, Lower, Requests, Side, Tree};
+use super::trace::{Lost, Trace};
 use super::{Driver, Error, Ids, Named as _, Room, Root, Stack, overlay};
 use crate::fuse::{LARGEST, NoRings, Session, Transport};
 
@@ -29,13 +30,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Mounts the superblocks at `mounts/lower` and `mounts/marked`, and starts to answer. Where that is impossible, the
+    /// Mounts the superblocks at `mounts/all-lower` and `mounts/all-marked`, and starts to answer. Where that is impossible, the
     /// drivers that need them are refused with the reason.
     ///
     /// `mounts`: an empty directory (on a tmpfs private to the sandbox's mount namespace) for mount points; roots get
     /// `mounts/<number>`. Must be called inside the user namespace: the kernel ties `/dev/fuse` to the one that opens it.
     pub fn start(mounts: &Path) -> Self {
-        let served = Served::start(mounts).map_err(|error| error.to_string());
+        let served = Served::start(Tree::default(), &mounts.join("all")).map_err(|error| error.to_string());
         Self { mounts: mounts.into(), served, shelf: Arc::default(), next: AtomicU64::new(0) }
     }
 
@@ -47,6 +48,18 @@ impl Server {
         room: &Room,
         ids: Ids,
     ) -> Result<Box<dyn Root>, Error> {
+        self.prepare_traced(stack, driver, room, ids, None)
+    }
+
+    /// The same. `trace` hears of all that is told of the stack; the kernel knows nothing of that from an earlier root.
+    pub fn prepare_traced(
+        &self,
+        stack: Stack,
+        driver: Driver,
+        room: &Room,
+        ids: Ids,
+        trace: Option<Arc<Trace>>,
+    ) -> Result<Box<dyn Root>, Error> {
         let at = self.mounts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let live = &room.live;
         match driver {
@@ -54,15 +67,27 @@ impl Server {
                 if matches!(ids, Ids::Recorded(_)) {
                     return Err(Error::NoOwners { driver });
                 }
-                let lowers = self.served()?.lowers(&stack)?;
-                Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live)?))
+                let traced = trace.map(|trace| self.trace(trace, &at)).transpose()?;
+                let served = traced.as_ref().map_or_else(|| self.served(), |traced| Ok(&traced.served))?;
+                let lowers = served.lowers(&stack)?;
+                Ok(Box::new(KernelRoot::mount(stack, &lowers, at, live, traced)?))
             }
-            Driver::Fuse => overlay::mount(stack, &at, live, ids),
+            Driver::Fuse => overlay::mount(stack, &at, live, ids, trace),
             Driver::Plain => {
+                if let Some(trace) = trace {
+                    trace.lose(Lost::Plain);
+                }
                 let shelf = room.shelf.as_ref().map(|at| (Arc::clone(&self.shelf), at.clone()));
                 Ok(Box::new(PlainRoot::materialise(stack, live, shelf, &ids)?))
             }
         }
+    }
+
+    /// Superblocks for the root at `at` alone, mounted beside it.
+    fn trace(&self, trace: Arc<Trace>, at: &Path) -> Result<Traced, Error> {
+        self.served()?;
+        let served = Served::start(Tree::traced(Arc::clone(&trace)), at)?;
+        Ok(Traced { served, trace })
     }
 
     fn served(&self) -> Result<&Served, Error> {
@@ -91,17 +116,23 @@ impl Server {
 }
 
 /// The stacks, as directories of two superblocks.
-struct Served {
+pub(super) struct Served {
     tree: Arc<Tree>,
     bare: Superblock,
     marked: Superblock,
 }
 
 impl Served {
-    fn start(mounts: &Path) -> Result<Self, Error> {
-        let tree = Arc::<Tree>::default();
-        let bare = Superblock::start(&tree, Side::Bare, mounts.join("lower"))?;
-        let marked = Superblock::start(&tree, Side::Marked, mounts.join("marked"))?;
+    /// Mounted at `at`, with a word behind it.
+    fn start(tree: Tree, at: &Path) -> Result<Self, Error> {
+        let tree = Arc::new(tree);
+        let beside = |word: &str| {
+            let mut path = at.as_os_str().to_owned();
+            path.push(word);
+            PathBuf::from(path)
+        };
+        let bare = Superblock::start(&tree, Side::Bare, beside("-lower"))?;
+        let marked = Superblock::start(&tree, Side::Marked, beside("-marked"))?;
         Ok(Self { tree, bare, marked })
     }
 
@@ -118,7 +149,7 @@ impl Served {
         superblock.mounted.path().join(lower.view.to_string())
     }
 
-    fn stop(self) -> Result<(), Error> {
+    pub(super) fn stop(self) -> Result<(), Error> {
         self.bare.stop()?;
         self.marked.stop()
     }

@@ -100,6 +100,28 @@ pub struct Job {
     pub process: ProcessSpec,
     /// What it runs in.
     pub confinement: Confinement,
+    /// Whether it is noted what the command looks at.
+    pub tracing: Tracing,
+}
+
+/// Whether it is noted what a command looks at in its root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tracing {
+    /// No.
+    #[default]
+    Off,
+    /// Yes: its root shares nothing with those before it.
+    On,
+}
+
+/// What a command looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// This, as the server of root file systems encodes it.
+    Seen(Vec<u8>),
+    /// Nobody can tell, and why.
+    Lost(String),
 }
 
 /// What a command runs in, whatever the command is: chosen once for a build or a working container. The default is what
@@ -166,6 +188,8 @@ pub struct Outcome {
     pub exit: Exit,
     /// What it changed; present if and only if it exited with code 0.
     pub layer: Option<Written>,
+    /// What it looked at; present if and only if that was asked for and there is a layer.
+    pub traced: Option<Traced>,
     /// The limit of memory, in bytes, if the kernel ended a process for its sake.
     pub out_of_memory: Option<u64>,
 }

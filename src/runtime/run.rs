@@ -142,12 +142,15 @@ impl Sandbox {
 
 fn outcome((reply, mut descriptors): (Reply, Vec<OwnedFd>)) -> Result<Outcome, Error> {
     match reply {
-        Reply::Ran { exit, layer: None } => Ok(Outcome { exit, layer: None, out_of_memory: None }),
-        Reply::Ran { exit, layer: Some(summary) } => {
+        Reply::Ran { exit, layer: None, .. } => {
+            Ok(Outcome { exit, layer: None, traced: None, out_of_memory: None })
+        }
+        Reply::Ran { exit, layer: Some(summary), trace } => {
+            let traced = trace.join(&mut descriptors)?;
             let index = descriptors
                 .pop()
                 .ok_or_else(|| Error::Protocol("a layer came without its index".to_owned()))?;
-            Ok(Outcome { exit, layer: Some(summary.join(index)?), out_of_memory: None })
+            Ok(Outcome { exit, layer: Some(summary.join(index)?), traced, out_of_memory: None })
         }
         other => Err(unexpected(other)),
     }

@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, Network, RootfsChoice};
+use super::{Error, Exit, Groups, Job, Network, RootfsChoice, Traced};
 use crate::fuse::{NoRings, Transport};
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -24,6 +24,8 @@ const PACKET_LIMIT: usize = 64 << 10;
 const MESSAGE_LIMIT: u64 = 16 << 20;
 /// The longest index of one layer, in bytes: ten million entries at a hundred bytes.
 const INDEX_LIMIT: u64 = 1 << 30;
+/// The longest trace, in bytes; who keeps one has a bound of its own below that.
+const TRACE_LIMIT: u64 = 64 << 20;
 
 /// How a sandbox comes into being; said over the control connection.
 #[derive(Debug, Serialize, Deserialize)]
@@ -106,12 +108,14 @@ pub(crate) struct Trials {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Reply {
-    /// The command ended. With a layer its index comes along.
+    /// The command ended. With a layer its index comes along, and then what the command looked at.
     Ran {
         /// How.
         exit: Exit,
         /// The frozen layer, if it exited with code 0.
         layer: Option<Summary>,
+        /// What comes of the trace.
+        trace: Told,
     },
     /// It was stopped as asked.
     Stopped,
@@ -125,6 +129,42 @@ pub(crate) enum Reply {
     Swept,
     /// It cannot be done, and why.
     Refused(String),
+}
+
+/// What is told of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Told {
+    /// There is none.
+    Nothing,
+    /// It comes along, last.
+    Seen,
+    /// It cannot be told, and why.
+    Lost(String),
+}
+
+impl Told {
+    /// Divides it into what fits a message and a file.
+    pub(crate) fn divide(traced: Option<&Traced>) -> Result<(Self, Option<OwnedFd>), Error> {
+        Ok(match traced {
+            None => (Self::Nothing, None),
+            Some(Traced::Seen(bytes)) => (Self::Seen, Some(memory_file("trace", bytes)?)),
+            Some(Traced::Lost(why)) => (Self::Lost(why.clone()), None),
+        })
+    }
+
+    /// Puts it together again. It comes last of `descriptors`.
+    pub(crate) fn join(self, descriptors: &mut Vec<OwnedFd>) -> Result<Option<Traced>, Error> {
+        Ok(match self {
+            Self::Nothing => None,
+            Self::Lost(why) => Some(Traced::Lost(why)),
+            Self::Seen => {
+                let came_without = || Error::Protocol("a trace came without its file".to_owned());
+                let file = descriptors.pop().ok_or_else(came_without)?;
+                Some(Traced::Seen(read_whole(file, TRACE_LIMIT)?))
+            }
+        })
+    }
 }
 
 /// A [`Written`] without its index.

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use super::identity::{Clerk, Identity, People, Recorded, Sets};
 use crate::layer::Written;
+use crate::rootfs::trace::{self, Trace};
 use crate::rootfs::{self, Files, Ids, Ownership, Root};
-use crate::runtime::Owners;
+use crate::runtime::{Owners, Traced};
 
 /// Whom a command begins as.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +62,8 @@ pub(super) enum KeptBy {
 /// A mounted root.
 pub(super) struct Held {
     root: Box<dyn Root>,
+    /// Hears of what the step looks at.
+    trace: Option<Arc<Trace>>,
     people: Option<Arc<People>>,
     clerk: Option<Clerk>,
 }
@@ -71,12 +74,13 @@ impl Held {
     pub(super) fn mount<E>(
         owners: Owners,
         people: Option<&Arc<People>>,
+        trace: Option<Arc<Trace>>,
         mount: impl FnOnce(Ids) -> Result<Box<dyn Root>, E>,
     ) -> Result<Self, E> {
         let people =
             (owners == Owners::Recorded).then(|| people.cloned().unwrap_or_else(|| Arc::new(People::new())));
         let ids = people.clone().map_or(Ids::Mapped, |people| Ids::Recorded(people));
-        Ok(Self { root: mount(ids)?, people, clerk: None })
+        Ok(Self { root: mount(ids)?, trace, people, clerk: None })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -122,9 +126,19 @@ impl Held {
         Ok(self.clerk.take().map_or(Ok(()), Clerk::end)?)
     }
 
-    pub(super) fn freeze(mut self, tar: File, ignore: &[PathBuf]) -> Result<Written, Fault> {
+    /// The layer, and what the step looked at, what went into the layer included.
+    pub(super) fn freeze(
+        mut self,
+        tar: File,
+        ignore: &[PathBuf],
+    ) -> Result<(Written, Option<Traced>), Fault> {
         self.end_clerk()?;
-        Ok(self.root.freeze(tar, ignore)?)
+        let written = self.root.freeze(tar, ignore)?;
+        let traced = self.trace.map(|trace| match trace.glances() {
+            Ok(glances) => Traced::Seen(trace::encode(&glances)),
+            Err(why) => Traced::Lost(why.to_string()),
+        });
+        Ok((written, traced))
     }
 
     pub(super) fn discard(mut self) -> Result<(), Fault> {

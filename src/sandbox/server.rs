@@ -15,16 +15,17 @@ use super::identity::People;
 use super::{BROKEN, Error, ROOTS};
 use crate::layer::{self, Layer, Written};
 use crate::oci::DiffId;
+use crate::rootfs::trace::Trace;
 use crate::rootfs::{self, Driver, Ids, Room, Stack};
-use crate::runtime::wire::{Channel, Summary, Trials, in_words};
-use crate::runtime::{LayerFiles, Owners, RootfsChoice};
+use crate::runtime::wire::{Channel, Summary, Told, Trials, in_words};
+use crate::runtime::{LayerFiles, Owners, RootfsChoice, Traced, Tracing};
 
 /// What a supervisor asks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Ask {
     /// Mount a root.
-    Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room },
+    Prepare { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room, tracing: Tracing },
     /// Mount another root beside it, gone with it.
     Show { stack: Vec<LayerFiles>, rootfs: RootfsChoice, room: Room },
     /// Unmount what is shown beside the root; the step is over.
@@ -51,8 +52,8 @@ pub(super) enum Answer {
     Hidden,
     /// They are answered.
     Recording,
-    /// The layer; its index comes along.
-    Frozen(Summary),
+    /// The layer; its index comes along, and then what the step looked at.
+    Frozen(Summary, Told),
     /// It is gone.
     Discarded,
     /// What works.
@@ -113,15 +114,17 @@ impl Server {
     fn serve(&self, connection: &Channel) -> Result<(), Error> {
         let (mut root, mut shown): (Option<Held>, Vec<Held>) = (None, Vec::new());
         while let Some((ask, descriptors)) = connection.receive_any::<Ask>()? {
-            let mut index = None;
+            let mut files = Vec::new();
             let answer = match ask {
-                Ask::Prepare { stack, rootfs, room } => match self.prepare(&stack, rootfs, &room) {
-                    Ok(prepared) => {
-                        let root = root.insert(prepared);
-                        Answer::Prepared(root.path().to_path_buf(), root.owners())
+                Ask::Prepare { stack, rootfs, room, tracing } => {
+                    match self.prepare(&stack, rootfs, &room, None, tracing) {
+                        Ok(prepared) => {
+                            let root = root.insert(prepared);
+                            Answer::Prepared(root.path().to_path_buf(), root.owners())
+                        }
+                        Err(refusal) => Answer::Refused(in_words(&refusal)),
                     }
-                    Err(refusal) => Answer::Refused(in_words(&refusal)),
-                },
+                }
                 Ask::Show { stack, rootfs, room } => match self.show(root.as_ref(), &stack, rootfs, &room) {
                     Ok(beside) => {
                         let path = beside.path().to_path_buf();
@@ -139,10 +142,11 @@ impl Server {
                     Err(error) => Answer::Refused(in_words(&error)),
                 },
                 Ask::Freeze { ignore } => match freeze(root.take(), descriptors, &ignore) {
-                    Ok(written) => {
-                        let (summary, file) = Summary::divide(&written)?;
-                        index = Some(file);
-                        Answer::Frozen(summary)
+                    Ok((written, traced)) => {
+                        let (summary, index) = Summary::divide(&written)?;
+                        let (told, trace) = Told::divide(traced.as_ref())?;
+                        files.extend([Some(index), trace].into_iter().flatten());
+                        Answer::Frozen(summary, told)
                     }
                     Err(refusal) => Answer::Refused(refusal),
                 },
@@ -160,7 +164,7 @@ impl Server {
                     Answer::Probed(Trials { drivers, transport, no_rings })
                 }
             };
-            let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
+            let with: Vec<_> = files.iter().map(AsFd::as_fd).collect();
             connection.send(&answer, &with)?;
         }
         // the supervisor is gone without a word
@@ -176,19 +180,17 @@ impl Server {
         room: &Room,
     ) -> Result<Held, Refusal> {
         let people = root.and_then(Held::people);
-        self.prepare_for(stack, choice, room, people.as_ref())
+        // what it shows is in the key of the step
+        self.prepare(stack, choice, room, people.as_ref(), Tracing::Off)
     }
 
-    fn prepare(&self, stack: &[LayerFiles], choice: RootfsChoice, room: &Room) -> Result<Held, Refusal> {
-        self.prepare_for(stack, choice, room, None)
-    }
-
-    fn prepare_for(
+    fn prepare(
         &self,
         stack: &[LayerFiles],
         choice: RootfsChoice,
         room: &Room,
         people: Option<&Arc<People>>,
+        tracing: Tracing,
     ) -> Result<Held, Refusal> {
         let stack = self.stack(stack)?;
         let drivers = match (choice, *lock(&self.taken)) {
@@ -200,7 +202,7 @@ impl Server {
         };
         let mut refusals = Vec::new();
         for driver in drivers {
-            match self.mount(stack.clone(), driver, room, people) {
+            match self.mount(stack.clone(), driver, room, people, tracing) {
                 Ok(root) => {
                     if choice == RootfsChoice::Auto {
                         *lock(&self.taken) = Some(driver);
@@ -225,9 +227,12 @@ impl Server {
         driver: Driver,
         room: &Room,
         people: Option<&Arc<People>>,
+        tracing: Tracing,
     ) -> Result<Held, Refusal> {
-        let prepare = |ids: Ids| self.rootfs.prepare(stack, driver, room, ids);
-        Held::mount(owners(), people, prepare)
+        let trace = (tracing == Tracing::On).then(|| Arc::new(Trace::new(stack.clone())));
+        let heard = trace.clone();
+        let prepare = |ids: Ids| self.rootfs.prepare_traced(stack, driver, room, ids, heard);
+        Held::mount(owners(), people, trace, prepare)
             .map_err(|source| Refusal::Driver { driver, source: source.into() })
     }
 
@@ -248,7 +253,7 @@ impl Server {
     /// Really mounts each driver over an empty stack, and takes it down again.
     fn probe(&self, room: &Room) -> Vec<(RootfsChoice, Option<String>)> {
         let attempt = |driver| {
-            let root = self.mount(Stack::new(Vec::new()), driver, room, None)?;
+            let root = self.mount(Stack::new(Vec::new()), driver, room, None, Tracing::Off)?;
             root.discard().map_err(|source| Refusal::Driver { driver, source })
         };
         let tried = by_preference().into_iter().map(|driver| {
@@ -263,7 +268,11 @@ impl Server {
     }
 }
 
-fn freeze(root: Option<Held>, mut descriptors: Vec<OwnedFd>, ignore: &[PathBuf]) -> Result<Written, String> {
+fn freeze(
+    root: Option<Held>,
+    mut descriptors: Vec<OwnedFd>,
+    ignore: &[PathBuf],
+) -> Result<(Written, Option<Traced>), String> {
     let (Some(root), Some(tar)) = (root, descriptors.pop()) else {
         return Err("a freeze needs a mounted root and a tar".to_owned());
     };

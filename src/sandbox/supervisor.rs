@@ -13,7 +13,7 @@ use super::step::{self, Outputs, Ready};
 use super::stop::{Watched, until_end};
 use super::{Error, STEPS, mounts, network, sweep, trial};
 use crate::rootfs::Room;
-use crate::runtime::wire::{Channel, Reply, Request, in_words};
+use crate::runtime::wire::{Channel, Reply, Request, Told, in_words};
 use crate::runtime::{Exit, Job};
 
 /// The directory of a live directory for the roots that mounts show.
@@ -27,13 +27,13 @@ pub(super) fn run(connection: &Channel, server: &Channel) -> i32 {
         Ok(None) => return 0,
         Err(error) => Err(error.into()),
     };
-    let (reply, index) = served.unwrap_or_else(|error| (Reply::Refused(in_words(&error)), None));
-    let with: Vec<_> = index.iter().map(AsFd::as_fd).collect();
+    let (reply, files) = served.unwrap_or_else(|error| (Reply::Refused(in_words(&error)), Vec::new()));
+    let with: Vec<_> = files.iter().map(AsFd::as_fd).collect();
     i32::from(connection.send(&reply, &with).is_err())
 }
 
-/// A reply and the index of a layer.
-type Served = (Reply, Option<OwnedFd>);
+/// A reply, the index of a layer, and what the step looked at.
+type Served = (Reply, Vec<OwnedFd>);
 
 fn serve(
     request: Request,
@@ -44,19 +44,19 @@ fn serve(
     match request {
         Request::Run(job) => run_job(&job, descriptors, connection, server),
         Request::Probe(live) => match server.ask(&Ask::Probe { live }, &[])?.0 {
-            Answer::Probed(trials) => Ok((Reply::Probed(trials), None)),
+            Answer::Probed(trials) => Ok((Reply::Probed(trials), Vec::new())),
             other => Err(unexpected(other)),
         },
-        Request::Try => Ok((Reply::Tried(trial::inside()?), None)),
+        Request::Try => Ok((Reply::Tried(trial::inside()?), Vec::new())),
         Request::ProbeNetwork(network) => {
             let entered = network::enter(&network)?;
             let program = entered.program().map(str::to_owned);
             entered.leave(&network)?;
-            Ok((Reply::ProbedNetwork(program), None))
+            Ok((Reply::ProbedNetwork(program), Vec::new()))
         }
         Request::Sweep(dirs) => {
             dirs.iter().try_for_each(|dir| sweep::remove(dir))?;
-            Ok((Reply::Swept, None))
+            Ok((Reply::Swept, Vec::new()))
         }
     }
 }
@@ -89,9 +89,9 @@ fn freeze_or_discard(
 ) -> Result<Served, Error> {
     match ended {
         Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
-            let (answer, index) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
-            let Answer::Frozen(summary) = answer else { return Err(unexpected(answer)) };
-            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary) }, index))
+            let (answer, files) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
+            let Answer::Frozen(summary, trace) = answer else { return Err(unexpected(answer)) };
+            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary), trace }, files))
         }
         Ok((Watched::Ended(ended), _)) => {
             server.discard()?;
@@ -99,11 +99,11 @@ fn freeze_or_discard(
                 Ended::Code(code) => Exit::Code(code),
                 Ended::Signal(signal) => Exit::Signal(signal),
             };
-            Ok((Reply::Ran { exit, layer: None }, None))
+            Ok((Reply::Ran { exit, layer: None, trace: Told::Nothing }, Vec::new()))
         }
         Ok((Watched::Stopped, _)) => {
             server.discard()?;
-            Ok((Reply::Stopped, None))
+            Ok((Reply::Stopped, Vec::new()))
         }
         Err(error) => match server.discard() {
             Ok(()) => Err(error),
@@ -144,19 +144,15 @@ fn step_ends(
 struct Server<'a>(&'a Channel);
 
 impl Server<'_> {
-    fn ask(
-        &self,
-        ask: &Ask,
-        with: &[std::os::fd::BorrowedFd<'_>],
-    ) -> Result<(Answer, Option<OwnedFd>), Error> {
+    fn ask(&self, ask: &Ask, with: &[std::os::fd::BorrowedFd<'_>]) -> Result<(Answer, Vec<OwnedFd>), Error> {
         self.0.send(ask, with)?;
-        let (answer, mut descriptors) = self.0.receive_any()?.ok_or(Error::ServerGone)?;
-        Ok((answer, descriptors.pop()))
+        self.0.receive_any()?.ok_or(Error::ServerGone)
     }
 
     fn prepare(&self, job: &Job) -> Result<(PathBuf, KeptBy), Error> {
         let room = Room { live: job.live.clone(), shelf: job.shelf.clone() };
-        let ask = Ask::Prepare { stack: job.stack.clone(), rootfs: job.rootfs, room };
+        let (stack, rootfs, tracing) = (job.stack.clone(), job.rootfs, job.tracing);
+        let ask = Ask::Prepare { stack, rootfs, room, tracing };
         match self.ask(&ask, &[])?.0 {
             Answer::Prepared(root, owners) => Ok((root, owners)),
             other => Err(unexpected(other)),

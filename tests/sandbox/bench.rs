@@ -113,6 +113,7 @@ impl Bench {
                 names: Names { hostname: "step".to_owned(), ..Names::default() },
                 ..Confinement::default()
             },
+            tracing: Tracing::Off,
         }
     }
 

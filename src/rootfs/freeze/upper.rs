@@ -8,6 +8,7 @@ use super::descent::Descent;
 use super::entry::{self, Body};
 use super::is_same;
 use super::walk::{Said, Source};
+use crate::rootfs::trace::Trace;
 use crate::rootfs::{Node, Stack};
 
 const OPAQUE: &CStr = c"user.overlay.opaque";
@@ -17,6 +18,8 @@ const WHITEOUT: &CStr = c"user.overlay.whiteout";
 pub(in crate::rootfs) struct Upper<'a> {
     /// What lies below.
     pub stack: &'a Stack,
+    /// Hears of what is compared.
+    pub trace: Option<&'a Trace>,
 }
 
 impl Source for Upper<'_> {
@@ -35,9 +38,7 @@ impl Source for Upper<'_> {
             Body::Char { major: 0, minor: 0 } => Said::Whiteout,
             Body::Directory(_) => Said::Is(entry),
             _ => match below {
-                Some(node) if self.is_alone(&entry, node) && is_same(&entry, self.stack, node)? => {
-                    Said::Unchanged
-                }
+                Some(node) if self.is_alone(&entry, node) && self.is_same(&entry, node)? => Said::Unchanged,
                 _ => Said::Is(entry),
             },
         })
@@ -45,6 +46,14 @@ impl Source for Upper<'_> {
 }
 
 impl Upper<'_> {
+    fn is_same(&self, entry: &entry::Entry, node: &Node) -> io::Result<bool> {
+        let (layer, ino) = self.stack.file_id(node);
+        if let Some(trace) = self.trace {
+            trace.read(&self.stack.layers()[layer], ino);
+        }
+        is_same(entry, self.stack, node)
+    }
+
     /// One name here and one below: where there are several, overlayfs has parted them, and the layer says what the step
     /// saw.
     fn is_alone(&self, entry: &entry::Entry, node: &Node) -> bool {

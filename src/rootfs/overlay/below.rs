@@ -2,7 +2,8 @@
 
 use super::Errno;
 use super::tree::{Data, Directory, Id, Inode, Kind, Tree};
-use crate::layer::{self, Xattrs};
+use crate::layer::{self, Ino, Xattrs};
+use crate::rootfs::trace::Lost;
 use crate::rootfs::{Node, is_shown};
 
 /// The kernel's 32-bit device number (`new_encode_dev`): 12 bits of major between the two parts of a 20-bit minor.
@@ -28,6 +29,9 @@ impl Tree {
             return Err(Errno::NAMETOOLONG);
         }
         let directory = self.directory(parent)?;
+        if let (Some(trace), Some(below)) = (&self.trace, &self.inode(parent)?.below) {
+            trace.looked(below, name);
+        }
         if let Some(id) = directory.find(name) {
             return Ok(Some(id));
         }
@@ -47,7 +51,12 @@ impl Tree {
             return Ok(());
         }
         let names = match &self.inode(id)?.below {
-            Some(below) => self.stack.read_dir(below),
+            Some(below) => {
+                if let Some(trace) = &self.trace {
+                    trace.listed(below);
+                }
+                self.stack.read_dir(below)
+            }
             None => Vec::new(),
         };
         for (name, node) in names {
@@ -64,6 +73,9 @@ impl Tree {
 
     /// Reads the whole stack into the tree.
     pub fn complete_all(&mut self) -> Result<(), Errno> {
+        if let Some(trace) = &self.trace {
+            trace.lose(Lost::Links);
+        }
         let mut pending = vec![super::tree::ROOT];
         while let Some(id) = pending.pop() {
             self.complete(id)?;
@@ -115,6 +127,13 @@ impl Tree {
             self.adopted.insert(key, id);
         }
         id
+    }
+
+    /// Bytes of a file of the stack are told, or kept.
+    pub fn reads(&self, layer: usize, ino: Ino) {
+        if let Some(trace) = &self.trace {
+            trace.read(&self.stack.layers()[layer], ino);
+        }
     }
 
     /// The extended attributes of `id`, read from the stack if they are still as below.

@@ -40,6 +40,9 @@ impl Overlay {
             &Data::Below { layer, ino, size: held } => {
                 let kept = kept.min(held);
                 let to_memory = tree.has_room(0, kept.max(size));
+                if kept > 0 {
+                    tree.reads(layer, ino);
+                }
                 drop(tree);
                 let source = Arc::clone(&self.stack.layers()[layer]);
                 if to_memory { self.raise(id, source, ino, kept) } else { self.copy(id, &source, ino, kept) }

@@ -53,7 +53,10 @@ impl Overlay {
                     into[..count].copy_from_slice(&bytes[start..start + count]);
                     return Ok(count);
                 }
-                Data::Below { layer, ino, .. } => (self.below(*layer, *ino), count),
+                Data::Below { layer, ino, .. } => {
+                    tree.reads(*layer, *ino);
+                    (self.below(*layer, *ino), count)
+                }
                 Data::Backed { .. } => (Source::File(self.backing.open(id).map_err(|e| errno(&e))?), count),
             }
         };

@@ -17,14 +17,16 @@ use crate::fuse::{
 };
 use crate::layer::Timestamp;
 use crate::rootfs::Owner;
+use crate::rootfs::trace::Listings;
 
 pub struct Adapter {
     overlay: Arc<Overlay>,
+    listings: Listings,
 }
 
 impl Adapter {
-    pub fn new(overlay: Arc<Overlay>) -> Self {
-        Self { overlay }
+    pub fn new(overlay: Arc<Overlay>, listings: Listings) -> Self {
+        Self { overlay, listings }
     }
 
     fn owner(&self, caller: Caller) -> Owner {
@@ -39,8 +41,6 @@ impl Filesystem for Adapter {
     /// every written file one more, for its times: small ones take a fifth longer), `ATOMIC_O_TRUNC` (there is no OPEN that could carry it).
     fn init(&mut self, _: Features) -> Features {
         Features::PARALLEL_DIROPS
-            | Features::DO_READDIRPLUS
-            | Features::READDIRPLUS_AUTO
             | Features::CACHE_SYMLINKS
             | Features::NO_OPEN
             | Features::NO_OPENDIR
@@ -49,6 +49,10 @@ impl Filesystem for Adapter {
             | Features::DONT_MASK
             | Features::SETXATTR_EXT
             | Features::HANDLE_KILLPRIV_V2
+            | match self.listings {
+                Listings::Full => Features::DO_READDIRPLUS | Features::READDIRPLUS_AUTO,
+                Listings::Names => Features::NONE,
+            }
     }
 
     fn lookup(&self, at: Place<'_>) -> Result<Option<Attributes>, Errno> {

@@ -61,6 +61,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::trace::{Listings, Trace};
 use super::{Errno, Error, Ids, Named, Ownership, Root, Stack};
 use crate::layer::Written;
 use backing::Backing;
@@ -71,9 +72,18 @@ use tree::Tree;
 /// Mounts a writable root over `stack` at `at`, which is made for it and goes with it. `live`: an empty directory for file data.
 ///
 /// Needs the right to mount in this mount namespace (root of its user namespace) and `/dev/fuse` opened inside it.
-pub fn mount(stack: Stack, at: &Path, live: &Path, ids: Ids) -> Result<Box<dyn Root>, Error> {
-    let overlay = Arc::new(Overlay::new(stack, live, ids));
-    let session = Session::mount(Arc::clone(&overlay), at)?;
+///
+/// `trace` hears of all that is told of the stack.
+pub fn mount(
+    stack: Stack,
+    at: &Path,
+    live: &Path,
+    ids: Ids,
+    trace: Option<Arc<Trace>>,
+) -> Result<Box<dyn Root>, Error> {
+    let listings = Listings::of(trace.as_ref());
+    let overlay = Arc::new(Overlay::new(stack, live, ids, trace));
+    let session = Session::mount(Arc::clone(&overlay), listings, at)?;
     let device = rustix::fs::stat(at).named("stat", at)?.st_dev;
     Ok(Box::new(Mounted { overlay, session, device }))
 }
@@ -88,9 +98,9 @@ struct Overlay {
 }
 
 impl Overlay {
-    fn new(stack: Stack, live: &Path, ids: Ids) -> Self {
+    fn new(stack: Stack, live: &Path, ids: Ids, trace: Option<Arc<Trace>>) -> Self {
         Self {
-            tree: RwLock::new(Tree::new(stack.clone(), ids.clone())),
+            tree: RwLock::new(Tree::new(stack.clone(), ids.clone(), trace)),
             stack,
             ids,
             copying: Mutex::new(()),

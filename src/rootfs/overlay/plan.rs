@@ -65,6 +65,7 @@ impl Tree {
             self.complete_all().map_err(io::Error::from)?;
             walk = self.walk()?;
         }
+        self.looks_at_links(&walk).map_err(io::Error::from)?;
         walk.write_all_links();
         let directories = walk.visited.into_iter().filter(|visited| visited.written).map(|visited| Change {
             path: visited.path,
@@ -95,6 +96,7 @@ impl Tree {
         let opaque = !merged && below.as_ref().is_some_and(|node| self.stack.is_dir(node));
         if !merged {
             self.complete(id)?;
+            self.takes(id)?;
         }
         let written = !merged || self.directory_differs(id)?;
         let index = walk.visited.len();
@@ -139,6 +141,27 @@ impl Tree {
         if lower.is_some() {
             for name in directory.gone.iter().filter(|name| directory.find(name).is_none()) {
                 walk.write(index, join(&walk.visited[index].path, name), What::Whiteout);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that the stack has in directory `id` goes into the layer.
+    fn takes(&self, id: Id) -> Result<(), Errno> {
+        if let (Some(trace), Some(below)) = (&self.trace, &self.inode(id)?.below) {
+            trace.took(below);
+        }
+        Ok(())
+    }
+
+    /// Files that are written are written under all their names, which may only have been listed.
+    fn looks_at_links(&self, walk: &Walk) -> Result<(), Errno> {
+        let Some(trace) = &self.trace else { return Ok(()) };
+        for names in walk.linked.values().filter(|names| names.iter().any(|(_, _, write)| *write)) {
+            for (index, path, _) in names {
+                if let Some(below) = &self.inode(walk.visited[*index].id)?.below {
+                    trace.looked(below, components(path).next_back().unwrap_or_default());
+                }
             }
         }
         Ok(())
@@ -262,6 +285,6 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     path
 }
 
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|byte| *byte == b'/')
 }

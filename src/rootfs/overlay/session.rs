@@ -13,6 +13,7 @@ use super::Overlay;
 use super::fuse::Adapter;
 use crate::fuse::{self, LARGEST};
 use crate::rootfs::mounted::Mounted;
+use crate::rootfs::trace::Listings;
 use crate::rootfs::{Error, Named};
 
 /// How long the last users of an unmounted file system (mount namespaces that are being torn down) may take.
@@ -26,11 +27,12 @@ pub struct Session {
 
 impl Session {
     /// Makes the directory `at`, mounts on it and starts the threads.
-    pub fn mount(overlay: Arc<Overlay>, at: &Path) -> Result<Self, Error> {
+    pub fn mount(overlay: Arc<Overlay>, listings: Listings, at: &Path) -> Result<Self, Error> {
         // Opened here, inside the user namespace that mounts: the kernel refuses a descriptor from outside it.
         let device = File::options().read(true).write(true).open("/dev/fuse").named("open", "/dev/fuse")?;
         let mounted = Mounted::new(at.to_owned(), |at| mount_fuse(&device, at))?;
-        let served = fuse::Session::start(Adapter::new(overlay), device.into()).named("serve", at)?;
+        let served =
+            fuse::Session::start(Adapter::new(overlay, listings), device.into()).named("serve", at)?;
         Ok(Self { mounted, served })
     }
 

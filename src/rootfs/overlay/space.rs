@@ -72,6 +72,7 @@ impl Overlay {
             (Data::Memory(_), Seek::Data) => Ok(offset),
             (Data::Memory(_), Seek::Hole) => Ok(size),
             (Data::Below { layer, ino, .. }, _) => {
+                tree.reads(*layer, *ino);
                 let extents =
                     self.stack.layers()[*layer].index.extents(*ino).map(|(start, _, count)| (start, count));
                 seek_extents(extents, size, offset, to)

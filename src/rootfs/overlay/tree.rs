@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Errno;
 use crate::layer::{Ino, Timestamp, Xattrs};
 use crate::rootfs::stack::Links;
+use crate::rootfs::trace::Trace;
 use crate::rootfs::{Ids, Node, Stack};
 
 /// An inode's number, as `stat` shows it; never given twice.
@@ -157,10 +158,12 @@ pub struct Tree {
     pub(super) memory: u64,
     /// The first write from the page cache that could not be stored. Nobody was told: the freeze must.
     pub(super) lost: Option<(Id, Errno)>,
+    /// What is told of the stack, where somebody wants to know.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 impl Tree {
-    pub fn new(stack: Stack, ids: Ids) -> Self {
+    pub fn new(stack: Stack, ids: Ids, trace: Option<Arc<Trace>>) -> Self {
         let mut tree = Self {
             inodes: HashMap::new(),
             next: ROOT,
@@ -168,6 +171,7 @@ impl Tree {
             adopted: HashMap::new(),
             memory: 0,
             lost: None,
+            trace,
             stack,
             ids,
         };

@@ -6,6 +6,7 @@ use super::{Side, Tree};
 use crate::fuse::{
     Attributes, Errno, Features, Filesystem, Lines, Listing, Opened, Place, Privileges, Taken,
 };
+use crate::rootfs::trace::Listings;
 
 /// The tree in one of the two superblocks.
 pub(in crate::rootfs) struct Fuse {
@@ -29,14 +30,17 @@ impl Fuse {
 
 impl Filesystem for Fuse {
     fn init(&mut self, offered: Features) -> Features {
-        let wanted = Features::DO_READDIRPLUS
-            | Features::PARALLEL_DIROPS
+        let wanted = Features::PARALLEL_DIROPS
             | Features::CACHE_SYMLINKS
             | Features::NO_OPEN
             | Features::NO_OPENDIR
             | Features::EXPLICIT_INVAL_DATA
             // the bare side has no lists; without this the kernel would not say that there are none, but EOPNOTSUPP
-            | Features::POSIX_ACL;
+            | Features::POSIX_ACL
+            | match Listings::of(self.tree.trace.as_ref()) {
+                Listings::Full => Features::DO_READDIRPLUS,
+                Listings::Names => Features::NONE,
+            };
         self.agreed = wanted & offered;
         wanted
     }

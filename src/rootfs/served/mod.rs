@@ -22,6 +22,7 @@ mod view;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::trace::Trace;
 use super::{Error, Stack, is_carried};
 use crate::layer::{Index, Ino, Layer};
 use crate::oci::DiffId;
@@ -78,6 +79,8 @@ pub(super) struct Tree {
     /// Listings that the kernel is in the middle of, by directory.
     listings: Mutex<HashMap<u64, Arc<tree::Listing>>>,
     counters: requests::Counters,
+    /// What is told of the one stack that is served, where somebody wants to know.
+    trace: Option<Arc<Trace>>,
 }
 
 #[derive(Default)]
@@ -92,6 +95,11 @@ struct Tables {
 }
 
 impl Tree {
+    /// A tree for one step alone.
+    pub(super) fn traced(trace: Arc<Trace>) -> Self {
+        Self { trace: Some(trace), ..Self::default() }
+    }
+
     /// The views whose overlay is `stack`, topmost first. Made where missing.
     ///
     /// The lowest is a merged view, if possible one that an earlier root used, so that what the kernel knows of it

@@ -32,6 +32,9 @@ impl Tree {
         match self.place(parent)? {
             Place::Root => self.view_root(name).map(Some),
             Place::Dir(view, number, dir) => {
+                if let Some(trace) = &self.trace {
+                    trace.looked(&dir, name);
+                }
                 Ok(view.child(&dir, name).map(|entry| attributes(&view, number, &entry)))
             }
             Place::File(..) | Place::Whiteout => Err(Errno::NOTDIR),
@@ -58,6 +61,9 @@ impl Tree {
     /// Fills `buf` as far as the file goes; returns how far.
     pub(super) fn read(&self, ino: u64, buf: &mut [u8], offset: u64) -> Result<usize, Errno> {
         let Place::File(layer, inner) = self.place(ino)? else { return Err(Errno::ISDIR) };
+        if let Some(trace) = &self.trace {
+            trace.read(&layer, inner);
+        }
         let mut filled = 0;
         while filled < buf.len() {
             match layer.read_at(inner, &mut buf[filled..], offset + filled as u64) {
@@ -140,6 +146,9 @@ impl Tree {
                 }
             }
             Place::Dir(view, number, dir) => {
+                if let Some(trace) = &self.trace {
+                    trace.listed(&dir);
+                }
                 let rows = view.read_dir(&dir).into_iter();
                 listing.extend(rows.map(|(name, entry)| (name, attributes(&view, number, &entry))));
             }
