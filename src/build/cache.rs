@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::executor::Executor;
 use super::plan;
 use super::stage::Stage;
-use crate::dockerfile::{Dockerfile, did_you_mean};
+use crate::dockerfile::{CacheMode, Dockerfile, did_you_mean};
 use crate::progress::Event;
 use crate::store::CacheRecord;
 
@@ -16,6 +16,8 @@ pub struct Cache {
     pub ignored: Ignored,
     /// How old a record may be; `None`: of any age.
     pub ttl: Option<Duration>,
+    /// When the record of a RUN is taken that does not say so itself.
+    pub mode: CacheMode,
 }
 
 /// The stages whose records are not looked at.

@@ -79,6 +79,9 @@ pub enum StepError {
         /// The limit of memory, in bytes, that it went beyond.
         out_of_memory: Option<u64>,
     },
+    /// What a traced step looked at cannot be read, or is not understood.
+    #[error("trace of a RUN: {0}")]
+    Trace(std::io::Error),
     /// A signal asked the build to stop.
     #[error("interrupted")]
     Cancelled,

@@ -40,6 +40,7 @@ mod scope;
 mod shared;
 mod stage;
 mod step;
+mod traced;
 mod user;
 
 use std::collections::BTreeMap;

@@ -7,16 +7,20 @@ use std::path::Path;
 
 use super::StepError;
 use super::executor::Executor;
+use super::key::Inputs;
 use super::metadata::{command_line, shell};
 use super::mounts::Plan;
 use super::scope::is_proxy;
 use super::stage::Stage;
 use super::step::Identity;
+use super::traced::{Reused, Trace};
 use super::user::Accounts;
 use crate::dockerfile::Run;
 use crate::progress::Event;
-use crate::runtime::{self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Tracing};
-use crate::store::LayerRecord;
+use crate::runtime::{
+    self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
+};
+use crate::store::{CacheKey, LayerRecord};
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
@@ -28,6 +32,16 @@ struct Work {
     /// Another one than every RUN has.
     security: Option<Security>,
     mounts: Plan,
+    tracing: Tracing,
+}
+
+/// The variables of a command that no key has.
+#[derive(Clone, Copy)]
+enum Further<'a> {
+    /// Left out: for a key.
+    Nothing,
+    /// The proxies, and these.
+    Variables(&'a [String]),
 }
 
 /// What a RUN executes.
@@ -74,8 +88,14 @@ impl Executor<'_> {
         }
         let content = mounts.content()?;
         let key = self.key(stage, &identity, content);
-        let work = Work { program, network, security, mounts };
-        self.once(stage, &key, &identity.created_by, |executor, stage| executor.execute(stage, &work))?;
+        let tracing = self.tracing(run);
+        let work = Work { program, network, security, mounts, tracing };
+        match tracing {
+            Tracing::Off => self.once(stage, &key, &identity.created_by, |executor, stage| {
+                Ok(executor.execute(stage, &work)?.0)
+            })?,
+            Tracing::On => self.once_traced(stage, &key, &identity, content, &work)?,
+        }
         if let Some(quick) = quick
             && let Some(record) = self.store.cached(&key)?
         {
@@ -84,8 +104,36 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Runs the program on the stage's root and stores what it changed; `None` if it changed nothing.
-    fn execute(&self, stage: &Stage, work: &Work) -> Result<Option<LayerRecord>, StepError> {
+    /// Does the work behind `key` unless it, or the same on another parent, is recorded; notes what it looks at.
+    fn once_traced(
+        &self,
+        stage: &mut Stage,
+        key: &CacheKey,
+        identity: &Identity,
+        inputs: Option<Inputs>,
+        work: &Work,
+    ) -> Result<(), StepError> {
+        let process = self.process(stage, &work.program, Further::Nothing)?;
+        let trace = Trace::of(&self.options.platform, identity, inputs, &process);
+        if self.take_traced(stage, key, &identity.created_by, &trace)? == Reused::Yes {
+            return Ok(());
+        }
+        let mut looks = None;
+        self.once(stage, key, &identity.created_by, |executor, parent| {
+            let (layer, traced) = executor.execute(parent, work)?;
+            looks = traced.map(|traced| executor.looks(parent, &traced)).transpose()?.flatten();
+            Ok(layer)
+        })?;
+        looks.map_or(Ok(()), |looks| self.keep_trace(key, &trace, &looks))
+    }
+
+    /// Runs the program on the stage's root and stores what it changed, `None` if it changed nothing; and what it looked
+    /// at, if that was asked for.
+    fn execute(
+        &self,
+        stage: &Stage,
+        work: &Work,
+    ) -> Result<(Option<LayerRecord>, Option<Traced>), StepError> {
         let program = &work.program;
         let ready = self.ready_mounts(stage, &work.mounts)?;
         let live = self.store.lease_live()?;
@@ -105,9 +153,9 @@ impl Executor<'_> {
             rootfs: self.options.rootfs,
             live: live.path().to_owned(),
             shelf: Some(self.sandbox.shelf()?),
-            process: self.process(stage, program, &ready.env)?,
+            process: self.process(stage, program, Further::Variables(&ready.env))?,
             confinement,
-            tracing: Tracing::Off,
+            tracing: work.tracing,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
         let label = self.label(stage.index);
@@ -120,9 +168,9 @@ impl Executor<'_> {
         })?;
         match (outcome.exit, outcome.layer) {
             (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
-                Ok(Some(self.store.commit_layer(tar, &layer)?))
+                Ok((Some(self.store.commit_layer(tar, &layer)?), outcome.traced))
             }
-            (Exit::Code(0), _) => Ok(None),
+            (Exit::Code(0), _) => Ok((None, outcome.traced)),
             (exit, _) => {
                 let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
                 Err(StepError::Failed { command, exit, out_of_memory })
@@ -130,12 +178,11 @@ impl Executor<'_> {
         }
     }
 
-    /// `further`: variables of this command alone.
     fn process(
         &self,
         stage: &Stage,
         program: &Program,
-        further: &[String],
+        further: Further<'_>,
     ) -> Result<ProcessSpec, StepError> {
         let config = &stage.image.config;
         let accounts = Accounts::of(&stage.stack(self.store)?)?;
@@ -145,9 +192,11 @@ impl Executor<'_> {
         }
         let groups = (self.options.sandbox.groups == runtime::Groups::Dropped).then_some(user.groups);
         let name = |row: &str| row.split_once('=').map_or_else(String::new, |(name, _)| name.to_owned());
-        let mut env = self.environment(stage, &user.home);
-        env.retain(|row| !further.iter().any(|other| name(other) == name(row)));
-        env.extend_from_slice(further);
+        let mut env = self.environment(stage, &user.home, further);
+        if let Further::Variables(own) = further {
+            env.retain(|row| !own.iter().any(|other| name(other) == name(row)));
+            env.extend_from_slice(own);
+        }
         let cwd = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
         Ok(ProcessSpec {
             args: program.args.clone(),
@@ -160,10 +209,11 @@ impl Executor<'_> {
     }
 
     /// The command's variables, the strongest source first; a name appears once.
-    fn environment(&self, stage: &Stage, home: &str) -> Vec<String> {
+    fn environment(&self, stage: &Stage, home: &str, further: Further<'_>) -> Vec<String> {
         let config = &stage.image.config;
         let given = self.options.build_args.iter().filter(|(name, _)| is_proxy(name));
         let proxies = given.chain(&self.options.proxies).map(|(name, value)| (name.as_str(), value.as_str()));
+        let proxies = proxies.filter(|_| !matches!(further, Further::Nothing));
         let offered = stage.scope.environment(config).into_iter().chain(proxies).chain([("HOME", home)]);
         let mut env = config.env.clone();
         for (name, value) in offered {

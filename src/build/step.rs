@@ -8,7 +8,7 @@ use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
 use crate::dockerfile::{Instruction, Step};
 use crate::oci::ContainerConfig;
-use crate::progress::Event;
+use crate::progress::{Event, Reuse};
 use crate::store::{CacheKey, CacheRecord, Cached, LayerRecord, Lock};
 
 /// What a step is, apart from its parent.
@@ -69,8 +69,13 @@ impl Executor<'_> {
 
     /// Ends a step whose result is known.
     pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord, created_by: &str) {
+        self.reuse(stage, record, created_by, Reuse::Exact);
+    }
+
+    /// The same, and whose result it is.
+    pub(super) fn reuse(&self, stage: &mut Stage, record: CacheRecord, created_by: &str, reuse: Reuse) {
         stage.adopt(record, created_by);
-        self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id() });
+        self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id(), reuse });
     }
 
     /// Waits for whoever does this step now, in this build or in another.

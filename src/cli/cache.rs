@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::build::{Cache, Ignored};
-use crate::dockerfile;
+use crate::dockerfile::{self, CacheMode};
 
 /// The build cache.
 #[derive(clap::Args)]
@@ -19,6 +19,9 @@ pub(super) struct Args {
     /// Take no record older than this (90s, 1h30m); 0 takes none
     #[arg(long, value_name = "DURATION", value_parser = age)]
     cache_ttl: Option<Duration>,
+    /// When a RUN need not run again: exact, on the same parent; traced, on any where all it looked at is the same
+    #[arg(long, value_name = "MODE", default_value = "exact")]
+    cache_mode: CacheMode,
 }
 
 impl Args {
@@ -30,7 +33,7 @@ impl Args {
         } else {
             Ignored::Stages(self.no_cache_filter.clone())
         };
-        Cache { ignored, ttl: self.cache_ttl }
+        Cache { ignored, ttl: self.cache_ttl, mode: self.cache_mode }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::oci::Digest;
-use crate::progress::{Event, Sink, StagePlace, Stream};
+use crate::progress::{Event, Reuse, Sink, StagePlace, Stream};
 
 /// A sink that prints.
 pub(super) struct Report {
@@ -178,8 +178,15 @@ impl Sink for Report {
                 let place = if total > 0 { format!("STEP {index}/{total}: ") } else { "STEP: ".to_owned() };
                 self.line(Stream::Stdout, &labelled(stage, &format!("{place}{text}")));
             }
-            Event::CacheHit { stage, id } => {
-                self.line(Stream::Stdout, &labelled(stage, &format!("--> Using cache {}", id.hex())));
+            Event::CacheHit { stage, id, reuse } => {
+                let how = match reuse {
+                    Reuse::Exact => "",
+                    Reuse::Traced => " (traced)",
+                };
+                self.line(Stream::Stdout, &labelled(stage, &format!("--> Using cache{how} {}", id.hex())));
+            }
+            Event::TraceChanged { stage, path, change } => {
+                self.line(Stream::Stdout, &labelled(stage, &format!("--> Traced: {path} {change}")));
             }
             Event::StepDone { stage, id } => {
                 self.end_lines(stage);

@@ -113,7 +113,7 @@ pub enum Command {
     Exec(Vec<String>),
 }
 
-/// `RUN [--mount=…] [--network=…] [--security=…] [--device=…] command`.
+/// `RUN [--mount=…] [--network=…] [--security=…] [--device=…] [--cache=…] command`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The command. If it consists of exactly one heredoc this is an empty [`Command::Shell`] and the body is what to
@@ -129,6 +129,30 @@ pub struct Run {
     pub security: Option<String>,
     /// The values of `--device`.
     pub devices: Vec<String>,
+    /// `--cache`.
+    pub cache: Option<CacheMode>,
+}
+
+/// When the result of an earlier RUN is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// On the same parent.
+    #[default]
+    Exact,
+    /// Also on another one, where all that the command looked at is the same.
+    Traced,
+}
+
+impl std::str::FromStr for CacheMode {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "exact" => Ok(Self::Exact),
+            "traced" => Ok(Self::Traced),
+            _ => Err("expected exact or traced".to_owned()),
+        }
+    }
 }
 
 /// The arguments and flags of COPY and ADD. A flag that the instruction does not have is `None`, `false` or empty.

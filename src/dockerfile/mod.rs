@@ -51,7 +51,8 @@ mod words;
 mod written;
 
 pub use ast::{
-    Arg, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Stage, Step,
+    Arg, CacheMode, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Stage,
+    Step,
 };
 pub use chmod::{Chmod, InvalidChmod};
 pub use diagnostic::{Diagnostic, Diagnostics, render_excerpt};

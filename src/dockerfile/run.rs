@@ -7,10 +7,16 @@ use super::line::{Fault, Faults, Request};
 use super::suggest::did_you_mean;
 use super::{MountSpec, MountSpecError, Spanned, words};
 
-const FLAGS: &[(&str, Kind)] =
-    &[("mount", Kind::Many), ("network", Kind::One), ("security", Kind::One), ("device", Kind::Many)];
+const FLAGS: &[(&str, Kind)] = &[
+    ("mount", Kind::Many),
+    ("network", Kind::One),
+    ("security", Kind::One),
+    ("device", Kind::Many),
+    ("cache", Kind::One),
+];
 const NETWORKS: &[&str] = &["default", "none", "host"];
 const SECURITIES: &[&str] = &["sandbox", "insecure"];
+const CACHES: &[&str] = &["exact", "traced"];
 
 impl Run {
     /// Whether the command is one heredoc and nothing else, so that its body is the script.
@@ -24,6 +30,7 @@ pub(super) fn parse(request: Request) -> Result<Run, Faults> {
     let flags = Flags::parse(line, FLAGS)?;
     check(&flags, "network", NETWORKS, |value| format!("unsupported network mode {value:?}"))?;
     check(&flags, "security", SECURITIES, |value| format!("security {value:?} is not valid"))?;
+    check(&flags, "cache", CACHES, |value| format!("unsupported cache mode {value:?}"))?;
 
     for (value, at) in flags.placed("mount") {
         check_mount(value).map_err(|why| Fault::new(at.clone(), why.to_string()))?;
@@ -42,6 +49,7 @@ pub(super) fn parse(request: Request) -> Result<Run, Faults> {
         mounts: flags.placed("mount").map(spanned).collect(),
         network: flags.one("network"),
         security: flags.one("security"),
+        cache: flags.one("cache").and_then(|word| word.parse().ok()),
         devices: flags.many("device"),
         heredocs: request.heredocs.into_iter().map(|(marker, body)| Heredoc::new(marker, &body)).collect(),
     })

@@ -24,6 +24,17 @@ pub enum Event {
         stage: Option<StagePlace>,
         /// What the step's image would be called.
         id: Digest,
+        /// Whose result it is.
+        reuse: Reuse,
+    },
+    /// The result of an earlier run of a command could have been taken, but for one thing that it looked at.
+    TraceChanged {
+        /// Its stage, if several are built side by side.
+        stage: Option<StagePlace>,
+        /// Where.
+        path: String,
+        /// What became of it.
+        change: String,
     },
     /// The step ended.
     StepDone {
@@ -69,6 +80,15 @@ pub enum Event {
     },
     /// Something a person should know that stops nothing.
     Warning(String),
+}
+
+/// Whose result is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// That of the same step on the same parent.
+    Exact,
+    /// That of the same command on another parent, where all that it looked at is the same.
+    Traced,
 }
 
 /// The place of a stage in the Dockerfile, counted from 1, and the number of stages.

@@ -40,7 +40,7 @@ impl Store {
                 remove(&path)?;
             }
         }
-        Ok(())
+        self.forget_traces()
     }
 
     /// Deletes blobs that nobody reaches; returns those, sorted.

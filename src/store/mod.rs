@@ -7,6 +7,7 @@
 //!        rbuild/version              format of what follows
 //!        rbuild/diffids/<blob hex>   packed layer → diff id
 //!        rbuild/cache/<2>/<key>      one file per build-cache record
+//!        rbuild/traces/<key>/<step>  what RUN steps looked at (traced cache)
 //!        rbuild/containers/<id>.json working containers
 //!        rbuild/live/<id>/           what running steps write, each with its lease
 //!        rbuild/mounts/<key>/<n>/    what RUN keeps from build to build (--mount=type=cache)
@@ -69,6 +70,7 @@ mod removal;
 #[cfg(test)]
 mod tests;
 mod tmp;
+mod traces;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

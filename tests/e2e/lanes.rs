@@ -7,6 +7,7 @@ mod network;
 mod owners;
 mod reproducible;
 mod run;
+mod traced;
 
 use std::os::unix::net::UnixListener;
 use std::process::Command;

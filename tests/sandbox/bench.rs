@@ -10,7 +10,7 @@ use rbuild::layer::{Content, LayerWriter, Metadata, Written};
 use rbuild::progress::Stream;
 use rbuild::runtime::{
     Cancel, Confinement, Error, Exit, Groups, Job, LayerFiles, Names, Options, Outcome, Owners, ProcessSpec,
-    RootfsChoice, Sandbox,
+    RootfsChoice, Sandbox, Tracing,
 };
 use rbuild_userns::idmap::Choice;
 

@@ -1,8 +1,8 @@
 //! What a well-formed Dockerfile becomes.
 
 use crate::dockerfile::{
-    Arg, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Step, parse,
-    parse_onbuild,
+    Arg, CacheMode, Command, Copy, Dockerfile, From, Healthcheck, Heredoc, Instruction, Run, Source, Step,
+    parse, parse_onbuild,
 };
 
 fn parsed(text: &str) -> Dockerfile {
@@ -40,6 +40,7 @@ fn run(text: &str) -> Instruction {
         network: None,
         security: None,
         devices: vec![],
+        cache: None,
     })
 }
 
@@ -248,7 +249,7 @@ fn copy_and_add_flags() {
 
 #[test]
 fn run_flags_and_their_places() {
-    let source = "FROM x\nRUN --mount=type=cache,target=/a \\\n --mount=type=bind,target=/b,\"source=b c\" \\\n --network=none --security=insecure --device=d true";
+    let source = "FROM x\nRUN --mount=type=cache,target=/a \\\n --mount=type=bind,target=/b,\"source=b c\" \\\n --network=none --security=insecure --device=d --cache=traced true";
     let file = parsed(source);
     let Instruction::Run(run) = &file.stages[0].steps[0].instruction else { panic!("not a RUN") };
     let mounts: Vec<_> = run.mounts.iter().map(|m| (m.value.as_str(), m.span.first_line)).collect();
@@ -256,6 +257,7 @@ fn run_flags_and_their_places() {
     assert_eq!(&source[run.mounts[1].span.bytes()], "--mount=type=bind,target=/b,\"source=b c\"");
     assert_eq!((run.network.as_deref(), run.security.as_deref()), (Some("none"), Some("insecure")));
     assert_eq!((&run.devices, &run.command), (&strings(&["d"]), &sh("true")));
+    assert_eq!(run.cache, Some(CacheMode::Traced));
 }
 
 #[test]

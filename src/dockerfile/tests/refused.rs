@@ -65,6 +65,7 @@ fn a_mistake_is_named_and_marked() {
         ("RUN", "RUN requires at least one argument", "RUN"),
         ("RUN []", "RUN requires at least one argument", "[]"),
         ("RUN --network=hots x", "unsupported network mode \"hots\" (did you mean host?)", "--network=hots"),
+        ("RUN --cache=trace y", "unsupported cache mode \"trace\" (did you mean traced?)", "--cache=trace"),
         ("RUN --security=x y", "security \"x\" is not valid", "--security=x"),
         ("EXPOSE", "EXPOSE requires at least one argument", "EXPOSE"),
         ("EXPOSE 80 x/tcp $P", "invalid containerPort: x", "x/tcp"),

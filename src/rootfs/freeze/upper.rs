@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use super::descent::Descent;
-use super::entry::{self, Body};
+use super::entry::{self, Body, Entry};
 use super::is_same;
-use super::walk::{Said, Source};
+use super::walk::{Said, Source, metadata_in};
 use crate::rootfs::trace::Trace;
 use crate::rootfs::{Node, Stack};
 
@@ -46,9 +46,9 @@ impl Source for Upper<'_> {
 }
 
 impl Upper<'_> {
-    fn is_same(&self, entry: &entry::Entry, node: &Node) -> io::Result<bool> {
-        let (layer, ino) = self.stack.file_id(node);
-        if let Some(trace) = self.trace {
+    fn is_same(&self, entry: &Entry, node: &Node) -> io::Result<bool> {
+        if let Some(trace) = self.trace.filter(|_| entry.meta == metadata_in(self.stack, node)) {
+            let (layer, ino) = self.stack.file_id(node);
             trace.read(&self.stack.layers()[layer], ino);
         }
         is_same(entry, self.stack, node)
@@ -56,7 +56,7 @@ impl Upper<'_> {
 
     /// One name here and one below: where there are several, overlayfs has parted them, and the layer says what the step
     /// saw.
-    fn is_alone(&self, entry: &entry::Entry, node: &Node) -> bool {
+    fn is_alone(&self, entry: &Entry, node: &Node) -> bool {
         entry.identity.is_none() && self.stack.inode(node).nlink == 1
     }
 }

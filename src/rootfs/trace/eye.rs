@@ -23,6 +23,9 @@ pub struct Eye<'a> {
 }
 
 impl<'a> Eye<'a> {
+    /// What [`Eye::name`] writes where there is nothing.
+    pub const ABSENT: &'static [u8] = b"absent";
+
     /// Nothing looked at yet.
     pub fn on(stack: &'a Stack) -> Self {
         Self { stack, directories: HashMap::new(), links: None, files: HashMap::new() }
@@ -31,7 +34,7 @@ impl<'a> Eye<'a> {
     /// Writes whether something is at `path` and what its attributes say; returns it.
     pub fn name(&mut self, path: &[u8], to: &mut dyn Write) -> io::Result<Option<Node>> {
         let Some(node) = self.find(path) else {
-            to.write_all(b"absent")?;
+            to.write_all(Self::ABSENT)?;
             return Ok(None);
         };
         if self.stack.is_dir(&node) {
