@@ -30,13 +30,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Mounts the superblocks at `mounts/all-lower` and `mounts/all-marked`, and starts to answer. Where that is impossible, the
+    /// Mounts the superblocks at `mounts/lower` and `mounts/marked`, and starts to answer. Where that is impossible, the
     /// drivers that need them are refused with the reason.
     ///
     /// `mounts`: an empty directory (on a tmpfs private to the sandbox's mount namespace) for mount points; roots get
     /// `mounts/<number>`. Must be called inside the user namespace: the kernel ties `/dev/fuse` to the one that opens it.
     pub fn start(mounts: &Path) -> Self {
-        let served = Served::start(Tree::default(), &mounts.join("all")).map_err(|error| error.to_string());
+        let served = Served::start(Tree::default(), mounts.join("lower"), mounts.join("marked"))
+            .map_err(|error| error.to_string());
         Self { mounts: mounts.into(), served, shelf: Arc::default(), next: AtomicU64::new(0) }
     }
 
@@ -86,7 +87,13 @@ impl Server {
     /// Superblocks for the root at `at` alone, mounted beside it.
     fn trace(&self, trace: Arc<Trace>, at: &Path) -> Result<Traced, Error> {
         self.served()?;
-        let served = Served::start(Tree::traced(Arc::clone(&trace)), at)?;
+        let beside = |word: &str| {
+            let mut path = at.as_os_str().to_owned();
+            path.push(word);
+            PathBuf::from(path)
+        };
+        let tree = Tree::traced(Arc::clone(&trace));
+        let served = Served::start(tree, beside("-lower"), beside("-marked"))?;
         Ok(Traced { served, trace })
     }
 
@@ -123,16 +130,10 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// Mounted at `at`, with a word behind it.
-    fn start(tree: Tree, at: &Path) -> Result<Self, Error> {
+    fn start(tree: Tree, bare: PathBuf, marked: PathBuf) -> Result<Self, Error> {
         let tree = Arc::new(tree);
-        let beside = |word: &str| {
-            let mut path = at.as_os_str().to_owned();
-            path.push(word);
-            PathBuf::from(path)
-        };
-        let bare = Superblock::start(&tree, Side::Bare, beside("-lower"))?;
-        let marked = Superblock::start(&tree, Side::Marked, beside("-marked"))?;
+        let bare = Superblock::start(&tree, Side::Bare, bare)?;
+        let marked = Superblock::start(&tree, Side::Marked, marked)?;
         Ok(Self { tree, bare, marked })
     }
 

@@ -143,3 +143,67 @@ fn text(to: &mut dyn Write, text: &[u8]) -> io::Result<()> {
     number(to, text.len() as u64)?;
     to.write_all(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::testing::stack;
+
+    /// All that is met at these paths; of directories their listing too, of files their bytes.
+    fn seen(layers: &[&str], paths: &[&str]) -> Vec<u8> {
+        let stack = stack(layers);
+        let mut eye = Eye::on(&stack);
+        let mut all = Vec::new();
+        eye.name(b"", &mut Vec::new()).unwrap();
+        for path in paths {
+            let Some(node) = eye.name(path.as_bytes(), &mut all).unwrap() else { continue };
+            match eye.origin(&node) {
+                Some(_) => eye.bytes(&node, &mut all).unwrap(),
+                None => eye.listing(&node, &mut all).unwrap(),
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_same_is_met_whichever_layers_have_it() {
+        for (row, one, other, paths) in [
+            ("in another layer", &["f a 1", "f b 2"][..], &["f b 2\nf a 1"][..], &["a", "b"][..]),
+            ("hidden and made again", &["f d/a 1"], &["f d/b 2", "w d/b\nf d/a 1"], &["d", "d/a"]),
+            ("a whiteout and nothing", &["f b 1"], &["f b 1\nf a 2", "w a"], &["a", "b"]),
+            ("a file in place of a directory, and nothing", &["f b 1"], &["f d 1"], &["d/a"]),
+            ("what is not asked for", &["f d/a 1"], &["f d/a 1\nf e/b 1"], &["d/a"]),
+        ] {
+            assert_eq!(seen(one, paths), seen(other, paths), "{row}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_step_may_see_makes_a_difference() {
+        for (row, one, other, paths) in [
+            ("an attribute", "x a user.x=1", "x a trusted.x=1", &["a"][..]),
+            ("the value of an attribute", "x a user.x=1", "x a user.x=2", &["a"]),
+            ("where an attribute ends", "x a user.x=12", "x a user.x1=2", &["a"]),
+            ("a capability", "x a security.capability=x", "x a security.x=x", &["a"]),
+            ("a device", "c a 1:3", "c a 1:5", &["a"]),
+            ("a mode", "f a 1 600", "f a 1", &["a"]),
+            ("an owner", "f a 1 644 1:0", "f a 1 644 0:1", &["a"]),
+            ("the target of a link", "l a x", "l a y", &["a"]),
+            ("how many names", "f a 1\nf b 1", "f a 1\nh b a", &["a"]),
+            (
+                "which names are one file",
+                "f a 1\nh b a\nf c 1\nh d c",
+                "f a 1\nh d a\nf c 1\nh b c",
+                &["a", "b"],
+            ),
+            ("a name that is a directory's", "d a 644", "p a", &["a"]),
+            ("a fifo", "p a", "c a 0:0", &["a"]),
+            ("a name in a directory", "d a\nf a/b 1", "d a\nf a/c 1", &["a"]),
+            ("a type in a directory", "d a\nf a/b 1", "d a\nd a/b", &["a"]),
+            ("bytes", "f a 1", "f a 2", &["a"]),
+        ] {
+            assert_eq!(seen(&[one], paths), seen(&[one], paths), "{row}");
+            assert_ne!(seen(&[one], paths), seen(&[other], paths), "{row}");
+        }
+    }
+}

@@ -80,6 +80,9 @@ pub enum Lost {
     /// More names than a record holds.
     #[error("it looked at more than {MAX_NAMES} names, or {MAX_PATHS} bytes of them")]
     Names,
+    /// A directory was looked into by no name.
+    #[error("it looked into a directory that it had not looked up")]
+    Place,
     /// See the essay of this room.
     #[error("it changed a file of which it did not look at every name")]
     Links,
@@ -122,11 +125,10 @@ impl Trace {
     /// `name` was looked up in the directory `dir` of the stack.
     pub(super) fn looked(&self, dir: &Node, name: &[u8]) {
         let mut seen = self.seen();
-        let Some(path) =
-            seen.path(self.stack.file_id(dir), name).filter(|path| !seen.names.contains_key(path))
-        else {
+        let Some(path) = seen.path(self.stack.file_id(dir), name) else { return };
+        if seen.names.contains_key(&path) {
             return;
-        };
+        }
         seen.paths += path.len();
         if seen.names.len() >= MAX_NAMES || seen.paths > MAX_PATHS {
             return seen.lose(Lost::Names);
@@ -141,8 +143,8 @@ impl Trace {
     /// The names in the directory `dir` of the stack were told.
     pub(super) fn listed(&self, dir: &Node) {
         let mut seen = self.seen();
-        let path = seen.directories.get(&self.stack.file_id(dir)).cloned();
-        if let Some(sight) = path.and_then(|path| seen.names.get_mut(&*path)) {
+        let Some(path) = seen.directory(self.stack.file_id(dir)) else { return };
+        if let Some(sight) = seen.names.get_mut(&*path) {
             sight.listed = true;
         }
     }
@@ -197,17 +199,82 @@ impl Trace {
 
 impl Seen {
     /// The path of `name` in a directory that was found; `None` once there is nothing left to learn.
-    fn path(&self, dir: (usize, Ino), name: &[u8]) -> Option<Vec<u8>> {
-        if self.lost.is_some() {
-            return None;
-        }
-        let dir = self.directories.get(&dir)?;
+    fn path(&mut self, dir: (usize, Ino), name: &[u8]) -> Option<Vec<u8>> {
+        let dir = self.directory(dir)?;
         let slash: &[u8] = if dir.is_empty() { b"" } else { b"/" };
-        Some([dir, slash, name].concat())
+        Some([&dir, slash, name].concat())
+    }
+
+    /// The path of a directory that was found. One that was not is a fault of ours: nothing is relied on then.
+    fn directory(&mut self, dir: (usize, Ino)) -> Option<Arc<[u8]>> {
+        let found = self.directories.get(&dir).cloned();
+        if found.is_none() {
+            self.lose(Lost::Place);
+        }
+        found
     }
 
     /// Nobody asks for the rest.
     fn lose(&mut self, why: Lost) {
         *self = Self { lost: Some(self.lost.unwrap_or(why)), ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rootfs::testing::stack;
+
+    #[test]
+    fn a_trace_holds_what_was_looked_at_and_nothing_else() {
+        let stack = stack(&["f a/b/c 1\nf a/d 2\nf e 3", "f a/f 4\nw e\nh a/g a/b/c"]);
+        let trace = Trace::new(stack.clone());
+        let root = stack.root();
+        let child = |dir: &Node, name: &str| stack.child(dir, name.as_bytes()).unwrap();
+        let read = |node: &Node| {
+            let (layer, ino) = stack.file_id(node);
+            trace.read(&stack.layers()[layer], ino);
+        };
+        for name in ["a", "e", "nothing"] {
+            trace.looked(&root, name.as_bytes());
+        }
+        let a = child(&root, "a");
+        trace.looked(&a, b"b");
+        trace.looked(&a, b"g");
+        trace.listed(&child(&a, "b"));
+        // one file, two names, of which one was looked up
+        read(&child(&child(&a, "b"), "c"));
+        let told: Vec<String> = trace
+            .glances()
+            .unwrap()
+            .iter()
+            .map(|Glance { path, depth }| format!("{depth:?} {}", path.escape_ascii()))
+            .collect();
+        assert_eq!(told, ["Name ", "Name a", "Listing a/b", "Bytes a/g", "Name e", "Name nothing"]);
+    }
+
+    #[test]
+    fn a_trace_that_is_lost_stays_so_and_holds_nothing() {
+        let stack = stack(&["d a"]);
+        let many = Trace::new(stack.clone());
+        for number in 0..MAX_NAMES {
+            many.looked(&stack.root(), number.to_string().as_bytes());
+        }
+        let long = Trace::new(stack.clone());
+        for number in 0..=MAX_PATHS / 200 {
+            long.looked(&stack.root(), format!("{number:0200}").as_bytes());
+        }
+        let told = Trace::new(stack.clone());
+        told.lose(Lost::Links);
+        told.lose(Lost::Plain);
+        let unplaced = Trace::new(stack.clone());
+        unplaced.listed(&stack.child(&stack.root(), b"a").unwrap());
+        for (trace, why) in
+            [(many, Lost::Names), (long, Lost::Names), (told, Lost::Links), (unplaced, Lost::Place)]
+        {
+            trace.looked(&stack.root(), b"a");
+            assert_eq!(trace.glances(), Err(why));
+            assert!(trace.seen().names.is_empty() && trace.seen().directories.is_empty(), "{why}");
+        }
     }
 }

@@ -28,7 +28,7 @@ struct Bare {
 impl Bare {
     fn new(layers: &[&str]) -> Self {
         let scratch = Scratch::new();
-        let overlay = Overlay::new(scratch.stack(layers), &scratch.make("live"), Ids::Mapped);
+        let overlay = Overlay::new(scratch.stack(layers), &scratch.make("live"), Ids::Mapped, None);
         Self { overlay, scratch }
     }
 
@@ -113,7 +113,7 @@ fn lists_and_modes_go_together_from_directory_to_layer() {
         dump::layer(&layer),
         ["dir d", "file d/file", "symlink d/link", "file d/old", "dir d/sub", "file plain"]
     );
-    let overlay = Overlay::new(stack, std::path::Path::new("unused"), Ids::Mapped);
+    let overlay = Overlay::new(stack, std::path::Path::new("unused"), Ids::Mapped, None);
     let d = overlay.lookup(ROOT, b"d").unwrap().unwrap().id;
     let file = overlay.lookup(d, b"file").unwrap().unwrap();
     assert_eq!(overlay.xattr(d, acl::DEFAULT).unwrap(), list(7, 5, 6, 7, 0), "read back from the layer");

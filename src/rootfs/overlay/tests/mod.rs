@@ -90,7 +90,7 @@ impl Scratch {
     }
 
     fn mount(&self, stack: &Stack) -> Box<dyn Root> {
-        super::mount(stack.clone(), &self.path("mnt"), &self.make("live"), Ids::Mapped).unwrap()
+        super::mount(stack.clone(), &self.path("mnt"), &self.make("live"), Ids::Mapped, None).unwrap()
     }
 
     fn freeze(&self, root: Box<dyn Root>, ignore: &[&str]) -> Arc<Layer> {

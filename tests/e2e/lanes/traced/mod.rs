@@ -218,6 +218,24 @@ fn a_damaged_trace_is_told_and_left_aside() {
     assert!(!world.store().join("rbuild/traces").exists());
 }
 
+/// `fuse` keeps the names of a file together, so it has to find them all; overlayfs parts them.
+#[test]
+fn a_file_with_a_name_that_was_not_looked_at_gives_the_trace_up() {
+    for (driver, world) in traced_worlds() {
+        let steps = |word: &str| {
+            format!(
+                "RUN mkdir /p; echo 1 > /p/f; ln /p/f /p/g; touch -d @1 /p/f /p; echo {word} > /unseen\n\
+                 RUN --cache=traced echo 2 >> /p/f\n"
+            )
+        };
+        let said = build(&world, &steps("one"), &[]).good();
+        let told = said.stderr.contains("it changed a file of which it did not look at every name");
+        assert_eq!(told, driver == "fuse", "{driver}\n{}", said.stderr);
+        let want = if told { Came::Ran } else { Came::Traced };
+        assert_eq!(came(&build(&world, &steps("two"), &[]).good()), [Came::Ran, want], "{driver}");
+    }
+}
+
 #[test]
 fn a_driver_that_cannot_trace_says_so() {
     let worlds = worlds();
