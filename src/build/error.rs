@@ -39,6 +39,14 @@ pub enum Error {
     /// Layers cannot be made one, or given other times.
     #[error("write the layers of the image")]
     Layers(#[source] crate::rootfs::Error),
+    /// A fault of this program, which ends the build.
+    #[error("internal error in stage {stage}: {message}")]
+    Panic {
+        /// Counted from 1.
+        stage: usize,
+        /// What was said.
+        message: String,
+    },
     /// There is no thread to build a stage.
     #[error("start a thread for a stage (a smaller --jobs needs fewer): {0}")]
     Thread(std::io::Error),

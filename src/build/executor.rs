@@ -9,6 +9,7 @@ use super::context::Context;
 use super::finish::finish;
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
+use super::panic::caught;
 use super::plan;
 use super::roots::Opened;
 use super::scope::Global;
@@ -144,7 +145,7 @@ impl<'a> Executor<'a> {
             Claim::Built(stage) => return Ok(stage),
             Claim::Ours(building) => building,
         };
-        match self.build_stage(index) {
+        match caught(index, || self.build_stage(index)) {
             Ok(stage) => Ok(building.done(stage)),
             Err(error) => {
                 self.graph.fail(error);

@@ -33,6 +33,7 @@ mod key;
 mod metadata;
 mod mounts;
 mod named;
+mod panic;
 mod plan;
 mod roots;
 mod run;
@@ -109,7 +110,7 @@ pub struct Options {
 /// Builds the target of `options.dockerfile` with the files of `context`, and names it.
 ///
 /// `client` fetches base images that the store does not have. Cancelling stops the running steps and
-/// returns [`StepError::Cancelled`] with the place of one; the first stage that fails stops the others. A failed build leaves the names of the store as they were; the steps
+/// returns [`StepError::Cancelled`] with the place of one; the first stage that fails, or panics, stops the others. A failed build leaves the names of the store as they were; the steps
 /// that succeeded stay as cache records.
 pub fn build(
     store: &Store,

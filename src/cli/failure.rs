@@ -54,7 +54,11 @@ impl Failure {
             Some(Exit::Signal(signal)) => 128 + signal,
             None => GENERIC.into(),
         };
-        Self { excerpt, code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
+        let hint = matches!(error, build::Error::Panic { .. }).then(|| {
+            "this is a fault of rbuild's; a report of it helps with what RUST_BACKTRACE=1 prints above"
+                .to_owned()
+        });
+        Self { excerpt, hint, code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
     }
 
     /// The failure of getting at a context or a Dockerfile.

@@ -14,7 +14,7 @@ use rbuild::runtime::{
 };
 use rbuild_userns::idmap::Choice;
 
-const BUSYBOX: &str = "/bin/busybox";
+pub const BUSYBOX: &str = "/bin/busybox";
 const SHELF: &str = "shelf";
 const APPLETS: &str = "sh cat ls grep sleep true false id env mkdir touch echo ps mount stat head kill readlink wc \
                        chmod rm hostname ifconfig chown chroot unshare umount find pwd tr sort nohup dd mv cp date ln test mknod";
@@ -36,6 +36,11 @@ pub fn on(driver: RootfsChoice, test: &dyn Fn()) {
         Err(why) if std::env::var_os("RBUILD_TEST_ALL").is_some() => panic!("{driver:?}: {why}"),
         Err(why) => println!("{driver:?}: skipped: {why}"),
     }
+}
+
+/// What every job asks for.
+pub fn driver() -> RootfsChoice {
+    *DRIVER.lock().unwrap()
 }
 
 /// From here on every job asks for this one. Errors with its refusal.

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod bench;
+mod build;
 mod confined;
 mod end;
 mod escapes;
@@ -39,8 +40,16 @@ fn main() -> ExitCode {
         table::perform(on);
         return ExitCode::SUCCESS;
     }
-    let rows = [process::TESTS, root::TESTS, attributes::TESTS, confined::TESTS, end::TESTS, escapes::TESTS]
-        .concat();
+    let rows = [
+        build::TESTS,
+        process::TESTS,
+        root::TESTS,
+        attributes::TESTS,
+        confined::TESTS,
+        end::TESTS,
+        escapes::TESTS,
+    ]
+    .concat();
     let on_driver = |(driver, choice): (&'static str, RootfsChoice)| {
         rows.clone().into_iter().map(move |(name, test)| Test {
             name: format!("{driver}::{name}"),
