@@ -46,11 +46,8 @@ fn came(said: &Said) -> Vec<Came> {
 
 /// A directory for every row, as old as all others whatever was done in it.
 fn parent(script: impl Fn(&rows::Row) -> String) -> String {
-    let all: String = ROWS
-        .iter()
-        .enumerate()
-        .map(|(number, row)| format!("mkdir -p /p/{number}/in; cd /p/{number}; {}\n", script(row)))
-        .collect();
+    let in_its_own = |(number, row)| format!("mkdir -p /p/{number}/in; cd /p/{number}; {}\n", script(row));
+    let all = ROWS.iter().enumerate().map(in_its_own).collect::<Vec<_>>().concat();
     // what a row wants done after that it writes to /late
     let old = "find /p -exec touch -h -d @1000000000 {} +; touch /late; sh /late; rm /late";
     format!("RUN <<EOF\nset -e\n{all}{old}\nEOF\n")
@@ -61,7 +58,7 @@ fn steps() -> String {
     let step = |(number, row): (usize, &rows::Row)| {
         format!("RUN --cache=traced cd /p/{number}; {}; true\n", row.command)
     };
-    ROWS.iter().enumerate().map(step).collect()
+    ROWS.iter().enumerate().map(step).collect::<Vec<_>>().concat()
 }
 
 #[test]
