@@ -1,6 +1,6 @@
 """What a program sees of owners and identities: one line a row, the same with one mapped id as with all of them."""
 
-import array, ctypes, errno, mmap, os, platform, socket, stat, struct, subprocess, sys, threading
+import array, ctypes, errno, mmap, os, platform, signal, socket, stat, struct, subprocess, sys, threading
 
 libc = ctypes.CDLL(None, use_errno=True)
 W = "/tmp/w"
@@ -291,9 +291,12 @@ def every_way_to_make_a_file():
         return said
 
     def how(path, flags, bits=0, resolve=0):
-        fd = libc.syscall(OPENAT2, AT_FDCWD, path.encode(), struct.pack("QQQ", flags, bits, resolve), 24)
-        if fd == -1:
-            return errno.errorcode[ctypes.get_errno()]
+        fd = -1
+        # EAGAIN: something was renamed on this machine just then
+        while fd == -1:
+            fd = libc.syscall(OPENAT2, AT_FDCWD, path.encode(), struct.pack("QQQ", flags, bits, resolve), 24)
+            if fd == -1 and ctypes.get_errno() != errno.EAGAIN:
+                return errno.errorcode[ctypes.get_errno()]
         os.close(fd)
         return own(path), mode(path)
 
@@ -617,6 +620,60 @@ def peers_are_who_they_are():
 
 
 @row
+def signals_reach_ones_own():
+    def idle(uid, *, group=None, session=False):
+        ready = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            if session:
+                os.setsid()
+            if group is not None:
+                os.setpgid(0, group)
+            if uid:
+                os.setgroups([]), os.setresgid(uid, uid, uid), os.setresuid(uid, uid, uid)
+            os.write(ready[1], b"x")
+            while True:
+                signal.pause()
+        os.read(ready[0], 1)
+        return pid
+
+    def ended(pid):
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def tried_all(pid, number):
+        information = struct.pack("<3iiii", number, 0, -1, 0, os.getpid(), os.getuid()).ljust(128, b"\0")
+        fd = os.pidfd_open(pid)
+        return [tried(os.kill, pid, number), raw(TGKILL, pid, pid, number), raw(TKILL, pid, number), raw(QUEUE, pid, number, information),
+                raw(QUEUE_TO_THREAD, pid, pid, number, information), tried(signal.pidfd_send_signal, fd, number)]
+
+    TGKILL, TKILL, QUEUE, QUEUE_TO_THREAD = (234, 200, 129, 297) if platform.machine() == "x86_64" else (131, 130, 138, 240)
+    ours, roots, other, apart = idle(1000), idle(0), idle(1001), idle(1001, session=True)
+    seen = [as_user(lambda pid=pid: tried_all(pid, 0)) for pid in [ours, roots, other, 1]]
+    seen.append(as_user(lambda: [tried(os.kill, pid, signal.SIGCONT) for pid in [ours, roots, other, apart]]))
+    seen.append(as_user(lambda: (tried(os.kill, os.getpid(), 0), raw(TGKILL, os.getpid(), os.getpid(), 0), tried(os.kill, 99999, 0),
+                                 tried(os.kill, ours, 99), tried(os.kill, -99999, 0))))
+
+    def set_user_id():
+        os.setresuid(1000, 0, 0)
+        return tried(os.kill, ours, 0), tried(os.kill, roots, 0)
+
+    seen.append(child(set_user_id))
+    group = idle(1000, group=0)
+    mixed = [group, idle(1001, group=group), idle(0, group=group)]
+    seen.append(as_user(lambda: (tried(os.killpg, group, 0), tried(os.killpg, mixed[1], 0), tried(os.killpg, group, signal.SIGTERM))))
+    seen.append(ended(mixed[0]))
+    seen.append(as_user(lambda: tried(os.killpg, group, signal.SIGTERM)))
+    seen.append([(tried(os.kill, pid, signal.SIGKILL), ended(pid)) for pid in mixed[1:]])
+    seen.append(as_user(lambda: tried(os.kill, -1, signal.SIGTERM)))
+    seen.append(ended(ours))
+    seen.append([own(f"/proc/{pid}") for pid in [roots, other, apart]])
+    here = os.open("/proc", os.O_RDONLY)
+    seen.append((own(str(other), dir_fd=here), own(f"/proc/{other}/"), statx(f"/proc/{other}"), tried(os.stat, "/proc/99999"), own("/proc/sys")))
+    seen.append([(tried(os.kill, pid, signal.SIGKILL), ended(pid)) for pid in [roots, other, apart]])
+    return seen
+
+
+@row
 def a_program_that_lies_where_it_lay_is_another():
     def work():
         libc.personality(0x0040000)
@@ -704,7 +761,15 @@ def calls_of_32_bits():
         for option, length in [(17, 12), (17, 8), (3, 4)]:
             arguments = struct.pack("5I", one.fileno(), 1, option, at + 4096, at + 8192)
             seen += [call(102, 15, arguments, room, struct.pack("I", length)), told(1, "3I")[1:], told(2, "I")]
-        return seen, call(102, 15, 8), call(365, -1, 1, 17, room, room)
+        return seen, call(102, 15, 8), call(365, -1, 1, 17, room, room), bound(at)
+
+    def bound(at):
+        seen = []
+        for name, size in [(f"{W}/x86socket", 110), (f"{W}/none/x86socket", 110), ("\0x86", 6)]:
+            address = struct.pack("H108s", socket.AF_UNIX, name.encode())
+            arguments = struct.pack("3I", socket.socket(socket.AF_UNIX).detach(), at + 4096, size)
+            seen.append(call(102, 2, arguments, address))
+        return seen, own(f"{W}/x86socket"), call(102, 2, 8), call(37, os.getppid(), 0)
 
     def run():
         become(1000, 1001)

@@ -19,6 +19,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("no_way_leads_out_of_the_step", no_way_leads_out_of_the_step),
     ("files_are_those_of_the_callers_mounts", files_are_those_of_the_callers_mounts),
     ("a_step_may_serve_a_file_system_itself", a_step_may_serve_a_file_system_itself),
+    ("files_are_open_to_everybody", files_are_open_to_everybody),
     ("the_kernel_driver_says_what_to_take", the_kernel_driver_says_what_to_take),
 ];
 
@@ -318,6 +319,20 @@ fn a_step_may_serve_a_file_system_itself() {
     let ran = bench.run(&job);
     let want = "[0, 0, 0, 0, 0, 0] 5 0\n";
     assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{}", ran.stderr);
+}
+
+/// What is promised of rights, and what is not: nobody is refused what all ids would grant, nor what they would refuse.
+fn files_are_open_to_everybody() {
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    let script = "umask 077; mkdir /a/d; echo kept > /a/d/f; echo 'nobody:x:65534:65534::/:/bin/sh' >> /etc/passwd; \
+        busybox su nobody -c 'id -u; test -r /a/d/f && cat /a/d/f; test -w /a/d/f && echo more >> /a/d/f; mv /a/d/f /a/d/g'; \
+        busybox stat -c '%u:%g %a' /a/d/g; cat /a/d/g";
+    for rootfs in RECORDING {
+        let ran = bench.run(&on(rootfs, &bench, script));
+        let want = "65534\nkept\n0:0 600\nkept\nmore\n";
+        assert_eq!((ran.exit(), &*ran.stdout), (Exit::Code(0), want), "{rootfs:?}: {}", ran.stderr);
+    }
 }
 
 fn the_kernel_driver_says_what_to_take() {

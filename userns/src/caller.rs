@@ -73,6 +73,12 @@ fn address(value: u64) -> io::Result<*mut libc::c_void> {
     Ok(std::ptr::without_provenance_mut(value))
 }
 
+/// Sends a process a signal, by its number.
+pub fn signal(process: i32, number: i32) -> io::Result<()> {
+    // SAFETY: plain numbers, which the kernel judges.
+    if unsafe { libc::kill(process, number) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// What a process carries and its children inherit, over `fork` and `execve` alike: the soft limit of file locks, which
 /// Linux has not looked at since 2.4 (`setrlimit(2)`, `RLIMIT_LOCKS`).
 ///

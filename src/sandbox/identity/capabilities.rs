@@ -5,6 +5,7 @@ use super::ids::Ids;
 
 /// `CAP_CHOWN` and the others that are asked for here, by their bits.
 pub const CHOWN: u64 = 1 << 0;
+pub const KILL: u64 = 1 << 5;
 pub const SET_GID: u64 = 1 << 6;
 pub const SET_UID: u64 = 1 << 7;
 pub const SET_PCAP: u64 = 1 << 8;

@@ -204,7 +204,8 @@ impl Desk<'_> {
             Call::ChangeCapabilities(header, data) => self.change_capabilities(caller, header, data),
             Call::Limit { into, unlimited } => Self::limit(caller, into, unlimited),
             Call::Peer { socket, into, length } => self.peer(caller, socket, into, length),
-            Call::SocketOption(arguments) => self.socket_option(caller, arguments),
+            Call::Sockets(asked, arguments) => self.sockets(caller, asked, arguments),
+            Call::Signal { to, number } => self.signal(caller, to, number),
             Call::Obsolete => Err(Errno::NOSYS),
         }
     }

@@ -56,12 +56,12 @@ impl Spot {
     }
 
     /// The same of a directory, whose name may end in slashes.
-    fn of_directory(place: Place) -> Option<Self> {
-        let mut path = place.path.into_bytes();
+    pub fn of_directory(place: &Place) -> Option<Self> {
+        let mut path = place.path.to_bytes().to_vec();
         while path.last() == Some(&b'/') {
             path.pop();
         }
-        Self::of(&Place { path: CString::new(path).ok()?, ..place })
+        Self::of(&Place { path: CString::new(path).ok()?, flags: place.flags })
     }
 }
 
@@ -96,7 +96,7 @@ impl Desk<'_> {
                 None => Ok(Answer::Go),
             },
             New::Directory { mode } => {
-                let Some(spot) = Spot::of_directory(place) else { return Ok(Answer::Go) };
+                let Some(spot) = Spot::of_directory(&place) else { return Ok(Answer::Go) };
                 let mode = Mode::from_raw_mode(mode);
                 self.make(caller, &spot, None, |at, name| rustix::fs::mkdirat(at, name, mode))
             }

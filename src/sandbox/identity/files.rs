@@ -40,7 +40,9 @@ impl Desk<'_> {
             None if !self.books.elsewhere().is_empty() => self.view.find_by_links(caller, file, wanted),
             found => found,
         }?;
-        let Record { owner, changed, device } = self.record(&place, &status)?;
+        let process = self.whose_process(caller, &place, &status);
+        let process = process.map(|owner| Record { owner, changed: None, device: None });
+        let Record { owner, changed, device } = process.or_else(|| self.record(&place, &status))?;
         // later than what the kernel knows, if the owner changed behind its back
         let changed = changed.filter(|changed| *changed > status.changed());
         if (owner.uid, owner.gid) == status.owner() && changed.is_none() && device.is_none() {

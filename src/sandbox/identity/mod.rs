@@ -19,8 +19,8 @@
 //!   what is not root's ([`creation`]).
 //! - **Programs.** At `execve` setuid and setgid bits take effect by the recorded owner, unless `no_new_privs` is set or
 //!   the mount is `nosuid`.
-//! - **Rights.** Who may change which id or owner is judged by the kernel's rules, on recorded ids and capabilities. Who
-//!   may open which file is not: to the kernel every file is the one user's own, as under other fake roots.
+//! - **Rights.** Who may change which id or owner, and who may send whom a signal ([`signals`]), is judged by the kernel's
+//!   rules, on recorded ids and capabilities. Who may open, remove or change which file is not.
 //!
 //! Nothing here guards the host: a call that is let through is judged by the kernel as ever, and the kernel knows nobody
 //! but the invoking user. What the image gets wrong by lying about itself, it gets wrong for itself.
@@ -28,8 +28,26 @@
 //! Calls the way of 32-bit x86 are answered like the native ones. To every other way, x32 among them, there is no system
 //! call: what nobody answers would show the kernel's ids.
 //!
-//! Not answered: credentials that travel with a message (`SCM_CREDENTIALS`), and what a procfs tells of processes
-//! (`/proc/PID/status`, the owner of `/proc/PID`). There everybody is root.
+//! # Who may open a file
+//! To the kernel every file is the one user's own, as under other fake roots: `nobody` reads root's file of mode 0600, and
+//! access(2) says beforehand that it will. What is promised is one direction: a step that all ids let succeed is not
+//! refused here. That a step is refused what all ids would refuse it is not promised; few rely on it. To judge it, every
+//! `open` of every process would have to be handed over, since a filter cannot know who calls: that would slow down the
+//! steps of root, which are nearly all. Judged by halves (the `fuse` server sees names made and removed, but no file that
+//! is opened; the clerks of `plain` see what is made) the drivers would differ. `tests/e2e/suites.rs` lists what of
+//! pjdfstest tells.
+//!
+//! # Not answered
+//! - What travels with a message (`SCM_CREDENTIALS`): the receiver is told root, and a sender that names another id than 0,
+//!   its own recorded one included, gets EINVAL. To answer the receiver a clerk would have to wait for a message in its
+//!   stead. Who asks for the peer (`SO_PEERCRED`) is answered.
+//! - What a procfs has in `/proc/PID`, so `Uid:`, `Gid:`, `Groups:` and `Cap…:` of `status`: root's, by the kernel's
+//!   numbers. To answer it `open` would have to be handed over. The owner of the directory `/proc/PID` is answered, which is
+//!   what `ps`, `pkill -u` and `start-stop-daemon --user` go by.
+//! - Whose priority, affinity or limits may be changed, and who may trace whom: everybody may.
+//! - User namespaces within the step: to them the ids stay those of the step.
+//! - A handler without `SA_RESTART` that runs before a clerk has taken a call ends it with EINTR, also calls that otherwise
+//!   never do (lstat(2)); the kernel has no other way to wait there.
 
 mod books;
 mod caller;
@@ -39,11 +57,13 @@ mod creation;
 mod execute;
 mod files;
 mod ids;
+mod numbered;
 mod peers;
 mod people;
 mod privileges;
 mod processes;
 mod recorded;
+mod signals;
 mod view;
 mod watch;
 mod young;

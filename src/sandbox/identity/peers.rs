@@ -6,7 +6,7 @@
 
 use rbuild_userns::peer::{Credentials, borrow};
 use rbuild_userns::seccomp::notify::Answer;
-use rbuild_userns::seccomp::notify::call::{Address, Call, Width};
+use rbuild_userns::seccomp::notify::call::{Address, Call, Sockets, Width};
 
 use super::Errno;
 use super::caller::Caller;
@@ -33,11 +33,17 @@ impl Desk<'_> {
         Ok(Answer::Value(0))
     }
 
-    /// The same with the arguments in memory.
-    pub(super) fn socket_option(&self, caller: &Caller<'_>, arguments: Address) -> Result<Answer, Errno> {
-        let arguments = Width::Wide.decode(&caller.read(arguments, 20)?);
-        match arguments.try_into().ok().and_then(Call::of_socket) {
+    /// A call with its arguments in memory.
+    pub(super) fn sockets(
+        &mut self,
+        caller: &Caller<'_>,
+        asked: Sockets,
+        arguments: Address,
+    ) -> Result<Answer, Errno> {
+        let arguments = Width::Wide.decode(&caller.read(arguments, 4 * asked.arguments())?);
+        match asked.call(&arguments) {
             Some(Call::Peer { socket, into, length }) => self.peer(caller, socket, into, length),
+            Some(Call::Bind { socket, address, size }) => self.bind(caller, socket, address, size),
             _ => Ok(Answer::Go),
         }
     }

@@ -96,6 +96,11 @@ impl People {
         Ok(before)
     }
 
+    /// Whether everybody is still who the step began as.
+    pub fn are_uniform(&self) -> bool {
+        self.is_uniform.load(Ordering::Acquire)
+    }
+
     /// The same of a process that may be gone.
     pub fn find(&self, process: i32) -> Option<Arc<Identity>> {
         caller::mark(process).is_ok().then(|| self.of(process))

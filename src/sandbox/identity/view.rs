@@ -191,6 +191,26 @@ impl View {
         field(&status, "Tgid:")?.parse().ok()
     }
 
+    /// Whether the procfs numbers processes as this process's namespace does.
+    pub fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// Where a link of `/proc/<thread>` leads.
+    pub fn link(&self, thread: i32, link: &str) -> Option<CString> {
+        rustix::fs::readlinkat(&self.proc, format!("{}/{link}", self.name(thread)?), Vec::new()).ok()
+    }
+
+    /// The number in the procfs of the process behind a descriptor that this thread has open.
+    pub fn behind(&self, pidfd: BorrowedFd<'_>) -> Option<i32> {
+        let number = std::os::fd::AsRawFd::as_raw_fd(&pidfd);
+        // this thread has a table of its own
+        let path = format!("thread-self/fdinfo/{number}");
+        let info = rustix::fs::openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let info = std::io::read_to_string(std::fs::File::from(info.ok()?)).ok()?;
+        info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
     /// A path that leads to whoever asks, as the clerk has to ask for it. `None`: it does not.
     fn of_the_caller(&self, thread: i32, path: &[u8]) -> Option<Vec<u8>> {
         let (own, rest) = of_the_caller(path)?;
@@ -217,16 +237,7 @@ impl View {
         let of_thread = PidfdFlags::from_bits_retain(OFlags::EXCL.bits());
         let open = |flags| rustix::process::pidfd_open(thread, flags);
         let pidfd = open(of_thread).or_else(|_| open(PidfdFlags::empty())).ok()?;
-        let number = std::os::fd::AsRawFd::as_raw_fd(&pidfd);
-        let info = rustix::fs::openat(
-            &self.proc,
-            format!("self/fdinfo/{number}"),
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
-        let info = std::io::read_to_string(std::fs::File::from(info.ok()?)).ok()?;
-        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim();
-        pid.parse::<u32>().is_ok().then(|| pid.to_owned())
+        self.behind(pidfd.as_fd()).map(|number| number.to_string())
     }
 
     fn enter_root(&mut self, thread: i32) -> Option<()> {

@@ -65,6 +65,26 @@ fn what_one_driver_built_the_other_takes_from_the_cache() {
     assert_eq!(["plain", "plain", "fuse", "plain"].map(&mut build), [false, true, true, true]);
 }
 
+/// Files of a stage that a mount shows beside the step's own, on the same file system where the driver is `plain`.
+#[test]
+fn what_a_mount_shows_has_its_own_owners() {
+    let stage = "FROM scratch AS base\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+        FROM base AS shown\nRUN mkdir -m 777 /d; touch /d/f /d/root; chown 5:6 /d/f\n";
+    let step = "FROM base\nRUN --mount=type=bind,from=shown,source=/d,target=/m,rw \
+        stat -c '%n %u:%g' /m/*; chown 9:9 /m/f /m/root; touch /m/new /own; chown 3:4 /own; stat -c '%n %u:%g' /m/* /own\n";
+    for driver in ["plain", "fuse"] {
+        let said = world(driver).build(&format!("{stage}{step}"), &["-t", "x"]).good();
+        let want = "/m/f 5:6\n/m/root 0:0\n/m/f 9:9\n/m/new 0:0\n/m/root 9:9\n/own 3:4\n";
+        let shown: Vec<&str> = said
+            .stdout
+            .lines()
+            .filter_map(|line| Some(line.split_once("] ")?.1))
+            .filter(|line| line.starts_with("/m/") || line.starts_with("/own"))
+            .collect();
+        assert_eq!(shown.join("\n") + "\n", want, "{driver}: {}", said.stdout);
+    }
+}
+
 #[test]
 fn info_and_doctor_tell_that_owners_are_recorded() {
     for driver in ["plain", "fuse"] {

@@ -88,15 +88,22 @@ fn label(text: &str) -> Result<Opt, String> {
     if text == "disable" {
         return Ok(Opt::Label(None));
     }
-    let (part, value) = text.split_once(':').unwrap_or((text, ""));
-    let place = LABEL_PARTS.iter().position(|known| *known == part);
-    let place = place.ok_or("label is disable, user:USER, role:ROLE, type:TYPE or level:LEVEL")?;
+    let (place, value) = label_part(text)?;
+    let part = LABEL_PARTS[place];
     if !Path::new("/sys/fs/selinux/enforce").exists() {
         return Err(format!(
             "the kernel of this machine does not run SELinux, so nothing holds to the {part} {value:?}"
         ));
     }
     Ok(Opt::Label(Some((place, value.to_owned()))))
+}
+
+/// A part of a context, by its place, and its value.
+fn label_part(text: &str) -> Result<(usize, &str), String> {
+    let part = text.split_once(':').filter(|(_, value)| !value.is_empty());
+    let place =
+        part.and_then(|(part, value)| Some((LABEL_PARTS.iter().position(|known| *known == part)?, value)));
+    place.ok_or_else(|| "label is disable, user:USER, role:ROLE, type:TYPE or level:LEVEL".to_owned())
 }
 
 /// Lays them over what is usual, in their order.
@@ -162,6 +169,23 @@ mod tests {
             assert_eq!(parse(text).ok(), want, "{text}");
         }
         assert!(parse("secomp=x").unwrap_err().contains("did you mean seccomp?"));
+    }
+
+    #[test]
+    fn labels_are_named_by_their_parts() {
+        for (text, want) in [
+            ("user:system_u", Some((0, "system_u"))),
+            ("role:system_r", Some((1, "system_r"))),
+            ("type:container_t", Some((2, "container_t"))),
+            ("level:s0:c1,c2", Some((3, "s0:c1,c2"))),
+            ("type", None),
+            ("type:", None),
+            ("filetype:container_file_t", None),
+        ] {
+            assert_eq!(label_part(text).ok(), want, "{text}");
+        }
+        let refused = parse("label=type:").unwrap_err();
+        assert_eq!(refused, "label is disable, user:USER, role:ROLE, type:TYPE or level:LEVEL");
     }
 
     #[test]

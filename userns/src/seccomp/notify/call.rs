@@ -92,10 +92,39 @@ pub enum Call {
         /// Where their length stands: how much room there is, and how much was written.
         length: Address,
     },
-    /// A call about sockets whose arguments lie there, as 32 bits each (`socketcall` of 32-bit x86).
-    SocketOption(Address),
+    /// A signal, by its number; 0 only asks whether one could be sent.
+    Signal {
+        /// Who shall get it.
+        to: Receiver,
+        /// Which.
+        number: i32,
+    },
+    /// A call about sockets (`socketcall` of 32-bit x86).
+    Sockets(Sockets, Address),
     /// A form so old that nobody speaks it any more.
     Obsolete,
+}
+
+/// What `socketcall` does, with arguments that lie in memory, as 32 bits each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sockets {
+    /// `bind`
+    Bind,
+    /// `getsockopt`
+    Option,
+}
+
+/// Who shall get a signal, by the caller's numbers of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// A process or one of its threads.
+    Process(i32),
+    /// A group of processes; 0: the caller's own.
+    Group(i32),
+    /// Everybody but the first process and the caller.
+    All,
+    /// The process behind a descriptor.
+    Descriptor(i32),
 }
 
 /// How a call names a file.
@@ -234,12 +263,39 @@ impl File {
     }
 }
 
-impl Call {
-    /// What [`Call::SocketOption`] asks for, by its five arguments. `None`: nothing that was asked for.
-    pub fn of_socket([socket, level, option, into, length]: [u32; 5]) -> Option<Self> {
-        let asked = [libc::SOL_SOCKET, libc::SO_PEERCRED].map(i32::cast_unsigned);
-        let peer = Self::Peer { socket: socket.cast_signed(), into: into.into(), length: length.into() };
-        ([level, option] == asked).then_some(peer)
+impl Receiver {
+    /// The first argument of `kill`.
+    pub(super) fn of_kill(number: i32) -> Self {
+        match number {
+            1.. => Self::Process(number),
+            -1 => Self::All,
+            // of the lowest number there is no opposite, and no group either
+            _ => Self::Group(number.saturating_neg()),
+        }
+    }
+}
+
+impl Sockets {
+    /// How many arguments it has.
+    pub const fn arguments(self) -> usize {
+        match self {
+            Self::Bind => 3,
+            Self::Option => 5,
+        }
+    }
+
+    /// The call, by its arguments. `None`: nothing that was asked for.
+    pub fn call(self, arguments: &[u32]) -> Option<Call> {
+        let peer = [libc::SOL_SOCKET, libc::SO_PEERCRED].map(i32::cast_unsigned);
+        match (self, arguments) {
+            (Self::Bind, &[socket, address, size]) => {
+                Some(Call::Bind { socket: socket.cast_signed(), address: address.into(), size })
+            }
+            (Self::Option, &[socket, level, option, into, length]) if [level, option] == peer => {
+                Some(Call::Peer { socket: socket.cast_signed(), into: into.into(), length: length.into() })
+            }
+            _ => None,
+        }
     }
 }
 

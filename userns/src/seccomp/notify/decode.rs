@@ -3,7 +3,7 @@
 use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
 use super::Scope;
-use super::call::{Ambient, Call, Change, File, Form, Kind, NOFOLLOW, Part, Privilege, low};
+use super::call::{Ambient, Call, Change, File, Form, Kind, NOFOLLOW, Part, Privilege, Receiver, low};
 use super::creation;
 use crate::seccomp::assemble::Rules;
 
@@ -52,6 +52,12 @@ const WHOLE: &[libc::c_long] = &[
     libc::SYS_setgroups,
     libc::SYS_capget,
     libc::SYS_capset,
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chown,
     #[cfg(target_arch = "x86_64")]
@@ -126,6 +132,7 @@ impl Call {
     /// Reads a number and its arguments. `None`: a call that was not asked for.
     pub(super) fn decode(number: i32, arguments: [u64; 6]) -> Option<Self> {
         let [first, second, third, fourth, fifth, _] = arguments;
+        let signed = |value| low(value).cast_signed();
         let (ids, user, group) = (|value| optional(low(value)), Kind::User, Kind::Group);
         Some(match libc::c_long::from(number) {
             libc::SYS_fstat => Self::Status { file: File::open(first), into: second, form: Form::Stat },
@@ -197,6 +204,16 @@ impl Call {
             }
             libc::SYS_capget => Self::Capabilities(first, second),
             libc::SYS_capset => Self::ChangeCapabilities(first, second),
+            libc::SYS_kill => Self::Signal { to: Receiver::of_kill(signed(first)), number: signed(second) },
+            libc::SYS_tkill | libc::SYS_rt_sigqueueinfo => {
+                Self::Signal { to: Receiver::Process(signed(first)), number: signed(second) }
+            }
+            libc::SYS_tgkill | libc::SYS_rt_tgsigqueueinfo => {
+                Self::Signal { to: Receiver::Process(signed(first)), number: signed(third) }
+            }
+            libc::SYS_pidfd_send_signal => {
+                Self::Signal { to: Receiver::Descriptor(signed(first)), number: signed(second) }
+            }
             number => return creation::decode(number, arguments),
         })
     }
@@ -250,6 +267,18 @@ mod tests {
                 libc::SYS_setresuid,
                 [minus_one, 5, 6, 0, 0, 0],
                 Call::ChangeIds(Kind::User, Change::Each([None, Some(5), Some(6)])),
+            ),
+            (libc::SYS_kill, [minus_one, 15, 0, 0, 0, 0], Call::Signal { to: Receiver::All, number: 15 }),
+            (
+                libc::SYS_kill,
+                [minus_one - 41, 0, 0, 0, 0, 0],
+                Call::Signal { to: Receiver::Group(42), number: 0 },
+            ),
+            (libc::SYS_tgkill, [42, 43, 9, 0, 0, 0], Call::Signal { to: Receiver::Process(42), number: 9 }),
+            (
+                libc::SYS_pidfd_send_signal,
+                [5, 9, 0, 0, 0, 0],
+                Call::Signal { to: Receiver::Descriptor(5), number: 9 },
             ),
             (
                 libc::SYS_mknodat,

@@ -40,6 +40,7 @@ mod table {
         ("getsockopt", libc::SYS_getsockopt, Wide),
         ("getuid", libc::SYS_getuid, Narrow),
         ("getuid32", libc::SYS_getuid, Wide),
+        ("kill", libc::SYS_kill, Wide),
         ("lchown", libc::SYS_lchown, Narrow),
         ("lchown32", libc::SYS_lchown, Wide),
         ("lstat", libc::SYS_lstat, Narrow),
@@ -51,9 +52,12 @@ mod table {
         ("open", libc::SYS_open, Wide),
         ("openat", libc::SYS_openat, Wide),
         ("openat2", libc::SYS_openat2, Wide),
+        ("pidfd_send_signal", libc::SYS_pidfd_send_signal, Wide),
         ("pivot_root", libc::SYS_pivot_root, Wide),
         ("prctl", libc::SYS_prctl, Wide),
         ("prlimit64", libc::SYS_prlimit64, Wide),
+        ("rt_sigqueueinfo", libc::SYS_rt_sigqueueinfo, Wide),
+        ("rt_tgsigqueueinfo", libc::SYS_rt_tgsigqueueinfo, Wide),
         ("setfsgid", libc::SYS_setfsgid, Narrow),
         ("setfsgid32", libc::SYS_setfsgid, Wide),
         ("setfsuid", libc::SYS_setfsuid, Narrow),
@@ -79,6 +83,8 @@ mod table {
         ("statx", libc::SYS_statx, Wide),
         ("symlink", libc::SYS_symlink, Wide),
         ("symlinkat", libc::SYS_symlinkat, Wide),
+        ("tgkill", libc::SYS_tgkill, Wide),
+        ("tkill", libc::SYS_tkill, Wide),
         ("ugetrlimit", libc::SYS_getrlimit, Wide),
         ("unshare", libc::SYS_unshare, Wide),
     ];
@@ -106,7 +112,7 @@ mod on_x86_64 {
     use seccompiler::{BackendError, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompRule};
 
     use super::super::Scope;
-    use super::super::call::{Call, Change, Form, Width};
+    use super::super::call::{Call, Change, Form, Sockets, Width, low};
     use super::super::decode::rules as native_rules;
     use super::Layout;
     use super::table::{LIKE, OBSOLETE};
@@ -119,14 +125,19 @@ mod on_x86_64 {
         let rule = |(name, like, _): &(&str, _, _)| Some((numbers[name], native.get(like)?.clone()));
         let like = LIKE.iter().filter_map(rule);
         let obsolete = OBSOLETE.iter().map(|name| (numbers[name], Vec::new()));
-        let get_option = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, GET_OPTION)?;
-        let option = (numbers[SOCKETS], vec![SeccompRule::new(vec![get_option])?]);
-        Ok(like.chain(obsolete).chain([option]).collect())
+        let asked = ASKED.iter().filter(|(_, _, needed)| *needed == Scope::Owners || *needed == scope);
+        let rule = |&(number, ..): &(u32, _, _)| {
+            let equal = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, number.into())?;
+            SeccompRule::new(vec![equal])
+        };
+        let sockets = (numbers[SOCKETS], asked.map(rule).collect::<Result<_, _>>()?);
+        Ok(like.chain(obsolete).chain([sockets]).collect())
     }
 
-    /// The one call for all about sockets, and the number in it of `getsockopt`.
+    /// The one call for all about sockets, and what of it is handed over (`linux/net.h`), at least in which scope.
     const SOCKETS: &str = "socketcall";
-    const GET_OPTION: u64 = 15;
+    const ASKED: [(u32, Sockets, Scope); 2] =
+        [(2, Sockets::Bind, Scope::OwnersAndCreations), (15, Sockets::Option, Scope::Owners)];
 
     /// By the number: the native call that it is like, `None` for an obsolete one.
     static NATIVE: LazyLock<HashMap<i64, Option<(libc::c_long, Width)>>> = LazyLock::new(|| {
@@ -140,7 +151,8 @@ mod on_x86_64 {
     /// Reads a number and its arguments. `None`: a call that was not asked for.
     pub fn decode(number: i32, arguments: [u64; 6]) -> Option<(Call, Width)> {
         if i64::from(number) == *SOCKET_CALL {
-            return Some((Call::SocketOption(arguments[1] & u64::from(u32::MAX)), Width::Wide));
+            let &(_, sockets, _) = ASKED.iter().find(|(number, ..)| *number == low(arguments[0]))?;
+            return Some((Call::Sockets(sockets, low(arguments[1]).into()), Width::Wide));
         }
         let Some((like, width)) = *NATIVE.get(&i64::from(number))? else {
             return Some((Call::Obsolete, Width::Wide));
@@ -212,7 +224,9 @@ mod tests {
         let rules = rules(Scope::OwnersAndCreations).unwrap();
         assert_eq!(rules.len(), table::LIKE.len() + table::OBSOLETE.len() + 1);
         for number in rules.into_keys() {
-            assert!(decode(i32::try_from(number).unwrap(), [0; 6]).is_some(), "system call {number}");
+            // a number that `socketcall` knows; to the others it is as good as any
+            let arguments = [15, 0, 0, 0, 0, 0];
+            assert!(decode(i32::try_from(number).unwrap(), arguments).is_some(), "system call {number}");
         }
         assert_eq!(decode(3, [0; 6]), None, "read");
     }
