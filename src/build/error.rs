@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::dockerfile::{Diagnostics, Script, Span};
+use crate::oci::Platform;
 use crate::runtime::Exit;
 
 /// A build that did not succeed.
@@ -50,6 +51,9 @@ pub enum Error {
     /// There is no thread to build a stage.
     #[error("start a thread for a stage (a smaller --jobs needs fewer): {0}")]
     Thread(std::io::Error),
+    /// A list of images, or a name for one.
+    #[error(transparent)]
+    Transfer(Box<crate::transfer::Error>),
     /// Leftovers of an earlier build cannot be removed.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
@@ -78,7 +82,7 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The command of a RUN ended badly. The program's own exit code follows it.
-    #[error("while running {:?}: {}{}", shortened(.command), describe(*.exit), memory(*.out_of_memory))]
+    #[error("while running {:?}: {}{}{}", shortened(.command), describe(*.exit), memory(*.out_of_memory), emulator(.foreign.as_ref()))]
     Failed {
         /// The command; its first line stands for it in the message.
         command: String,
@@ -86,6 +90,8 @@ pub enum StepError {
         exit: Exit,
         /// The limit of memory, in bytes, that it went beyond.
         out_of_memory: Option<u64>,
+        /// What the image is for, if that is another machine and this one could not start the command.
+        foreign: Option<Platform>,
     },
     /// What a traced step looked at cannot be read, or is not understood.
     #[error("trace of a RUN: {0}")]
@@ -272,10 +278,26 @@ fn memory(limit: Option<u64>) -> String {
     })
 }
 
+fn emulator(platform: Option<&Platform>) -> String {
+    platform.map_or_else(String::new, |platform| {
+        format!(
+            " (the image is for {platform}, and this is {}: RUN needs an emulator that the kernel knows, as Debian's packages \
+             qemu-user-static and binfmt-support install it; a stage FROM --platform=$BUILDPLATFORM needs none)",
+            Platform::host()
+        )
+    })
+}
+
 fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exit status {code}"),
         Exit::Signal(signal) => format!("killed by signal {signal}"),
+    }
+}
+
+impl From<crate::transfer::Error> for Error {
+    fn from(error: crate::transfer::Error) -> Self {
+        Self::Transfer(Box::new(error))
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::checks::Checks;
 use super::context::Context;
-use super::finish::finish;
+use super::finish::{self, Saving};
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
 use super::panic::caught;
@@ -57,7 +57,7 @@ impl<'a> Executor<'a> {
     pub(super) fn new(
         store: &'a Store,
         client: &'a Client,
-        context: Context,
+        context: &Arc<Context>,
         options: &'a Options,
         cancel: &Cancel,
         sink: &'a dyn Sink,
@@ -96,7 +96,7 @@ impl<'a> Executor<'a> {
             dockerfile,
             checks,
             global,
-            context: Arc::new(context),
+            context: Arc::clone(context),
             named: Opened::default(),
             graph: Graph::new(reachable, options.jobs),
             images: Mutex::default(),
@@ -135,7 +135,7 @@ impl<'a> Executor<'a> {
             self.sink.event(Event::Warning(text));
         }
         sandbox.close()?;
-        finish(&built, self.store, self.options)
+        finish::finish(&built, self.store, self.options)
     }
 
     /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
@@ -175,8 +175,20 @@ impl<'a> Executor<'a> {
         }
         if index == self.target {
             self.end_with(&mut stage, &self.options.finish.labels).map_err(blamed)?;
+        } else if self.options.finish.saving != Saving::None {
+            self.save(&stage)?;
         }
         Ok(stage)
+    }
+
+    /// Makes an image of a stage that is not the target.
+    fn save(&self, stage: &Stage) -> Result<(), Error> {
+        let from = &self.dockerfile.stages[stage.index].from;
+        let name = from.value.name.clone().unwrap_or_else(|| stage.index.to_string());
+        let base = self.global.expand(&from.value.image).map_err(|why| self.at(from.span, &name, why))?;
+        let image = finish::save(stage, self.store, self.options, &name, &base)?;
+        self.sink.event(Event::StageSaved { stage: name, id: image.id() });
+        Ok(())
     }
 
     /// The context that takes the place of the stage `index`, if there is one.

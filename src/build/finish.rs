@@ -33,6 +33,20 @@ pub struct Finish {
     pub layering: Layering,
     /// The times it shows.
     pub times: Times,
+    /// Whether the stages that it stands on, or copies from, become images as well.
+    pub saving: Saving,
+}
+
+/// What becomes of the stages besides the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Saving {
+    /// They are forgotten, but for their cache records.
+    #[default]
+    None,
+    /// Each becomes an image without a name (`--save-stages`).
+    Stages,
+    /// The same, with labels that tell which it is (`--stage-labels`).
+    Labelled,
 }
 
 /// Whose media types an image has.
@@ -125,6 +139,25 @@ pub(super) fn finish(stage: &Stage, store: &Store, options: &Options) -> Result<
         extra: BTreeMap::new(),
     };
     Ok(store.put_manifest(manifest_type, &manifest.to_bytes())?)
+}
+
+/// Makes an image of a stage that is not the target, with its own layers. `name` and `base` are what its FROM says.
+pub(super) fn save(
+    stage: &Stage,
+    store: &Store,
+    options: &Options,
+    name: &str,
+    base: &str,
+) -> Result<Image, Error> {
+    let Finish { format, times, saving, .. } = options.finish;
+    let mut options = options.clone();
+    options.finish = Finish { format, times, saving, ..Finish::default() };
+    let mut saved = stage.copy();
+    if saving == Saving::Labelled {
+        let labels = [("io.buildah.stage.name", name), ("io.buildah.stage.base", base)];
+        saved.image.config.labels.extend(labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    finish(&saved, store, &options)
 }
 
 /// The layers of an image on their way into its manifest.

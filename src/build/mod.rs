@@ -11,6 +11,7 @@
 //!             RUN                 → a job for the sandbox → a frozen layer  run
 //!             ENV, LABEL, …       → the config only                         metadata
 //! finish    layers merged, times set; config and layers → manifest         finish
+//! assemble  images of several platforms → a list                            assemble
 //! ```
 //!
 //! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
@@ -20,6 +21,7 @@
 //! The sandbox is started by the first RUN that misses. A build whose RUN steps are all cached, or that
 //! has none, needs no namespace, no mount and no privilege.
 
+mod assemble;
 mod cache;
 mod checks;
 mod context;
@@ -46,6 +48,7 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use crate::agent::Backend;
 use crate::dockerfile::Script;
@@ -53,14 +56,14 @@ use crate::oci::{Platform, Reference};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
 use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
-use crate::store::{Image, Store};
-use crate::transfer::PullPolicy;
+use crate::store::Store;
+use crate::transfer::{PullPolicy, Subject};
 
 pub use cache::{Cache, Ignored};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use elsewhere::Access;
 pub use error::{Error, Place, StepError};
-pub use finish::{Finish, Format, Layering, Times};
+pub use finish::{Finish, Format, Layering, Saving, Times};
 pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::predefined;
 
@@ -81,7 +84,11 @@ pub struct Options {
     pub finish: Finish,
     /// The names of the result.
     pub tags: Vec<Reference>,
-    /// What base images are chosen for and what the result says it is for.
+    /// The list of images that the result is added to.
+    pub manifest: Option<Reference>,
+    /// What is built for; several make a list of images.
+    pub platforms: Vec<Platform>,
+    /// The one of them that is built for now: what base images are chosen for and what the image says it is for.
     pub platform: Platform,
     /// Which records of earlier builds are taken.
     pub cache: Cache,
@@ -107,7 +114,8 @@ pub struct Options {
     pub sandbox: crate::runtime::Options,
 }
 
-/// Builds the target of `options.dockerfile` with the files of `context`, and names it.
+/// Builds the target of `options.dockerfile` with the files of `context`, for each platform, one after the other, and names
+/// the result.
 ///
 /// `client` fetches base images that the store does not have. Cancelling stops the running steps and
 /// returns [`StepError::Cancelled`] with the place of one; the first stage that fails, or panics, stops the others. A failed build leaves the names of the store as they were; the steps
@@ -119,12 +127,22 @@ pub fn build(
     options: &Options,
     cancel: &Cancel,
     sink: &dyn Sink,
-) -> Result<Image, Error> {
-    let image = executor::Executor::new(store, client, context, options, cancel, sink)?.build()?;
+) -> Result<Subject, Error> {
+    let context = Arc::new(context);
+    let mut images = Vec::new();
+    for platform in &options.platforms {
+        let one = Options { platform: platform.clone(), ..options.clone() };
+        images.push(executor::Executor::new(store, client, &context, &one, cancel, sink)?.build()?);
+    }
+    let subject = assemble::assemble(store, images, options)?;
     for tag in &options.tags {
         let name = tag.local();
-        store.tag(&image, &name)?;
+        subject.tag(store, &name)?;
         sink.event(Event::Tagged { name: name.to_string() });
     }
-    Ok(image)
+    if let Some(list) = &options.manifest {
+        assemble::add_to_list(store, list, &subject, options.finish.format)?;
+        sink.event(Event::Tagged { name: list.local().to_string() });
+    }
+    Ok(subject)
 }

@@ -16,6 +16,7 @@ use super::step::Identity;
 use super::traced::{Reused, Trace};
 use super::user::Accounts;
 use crate::dockerfile::Run;
+use crate::oci::Platform;
 use crate::progress::Event;
 use crate::runtime::{
     self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
@@ -173,7 +174,11 @@ impl Executor<'_> {
             (Exit::Code(0), _) => Ok((None, outcome.traced)),
             (exit, _) => {
                 let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
-                Err(StepError::Failed { command, exit, out_of_memory })
+                // 126: it is there and cannot be executed
+                let platform = stage.platform();
+                let foreign =
+                    (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then_some(platform);
+                Err(StepError::Failed { command, exit, out_of_memory, foreign })
             }
         }
     }

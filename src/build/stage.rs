@@ -75,6 +75,17 @@ impl Stage {
         Self { index, image, layers, scope, inherited, own_cmd: false, opened }
     }
 
+    /// The same stage once more.
+    pub(super) fn copy(&self) -> Self {
+        Self::on_stage(self.index, self)
+    }
+
+    /// What it is for.
+    pub(super) fn platform(&self) -> Platform {
+        let ImageConfig { os, architecture, variant, .. } = &self.image;
+        Platform { os: os.clone(), architecture: architecture.clone(), variant: variant.clone() }
+    }
+
     /// The layers' names, bottom first.
     pub(super) fn diff_ids(&self) -> &[DiffId] {
         &self.image.rootfs.diff_ids

@@ -39,13 +39,11 @@ impl Executor<'_> {
     /// The step's key over `inputs`.
     pub(super) fn key(&self, stage: &Stage, identity: &Identity, inputs: Option<Inputs>) -> CacheKey {
         let author = stage.image.author.as_deref();
-        let ingredients = Ingredients::new(
-            &self.options.platform,
-            stage.chain(),
-            &identity.before,
-            author,
-            &identity.created_by,
-        );
+        // That of the stage: one that is built FROM --platform=$BUILDPLATFORM is the same for every target.
+        let own = stage.platform();
+        let platform = if own.architecture.is_empty() { &self.options.platform } else { &own };
+        let ingredients =
+            Ingredients::new(platform, stage.chain(), &identity.before, author, &identity.created_by);
         Ingredients { settings: &identity.settings, inputs, ..ingredients }.key()
     }
 

@@ -20,7 +20,7 @@ use ground::{Ground, Reach};
 
 use super::call::Call;
 use super::failure::Failure;
-use super::report::Report;
+use super::report::{Report, Talk};
 use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
 use crate::build::{self, Contexts, Named, Options, Origin};
 use crate::oci::{Platform, Reference};
@@ -54,9 +54,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "POLICY", default_value = "missing", num_args = 0..=1, require_equals = true,
           default_missing_value = "always", value_parser = pull::policy)]
     pull: PullPolicy,
-    /// What the image is for [default: this machine]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    platform: Option<Platform>,
+    /// What the image is for, several by commas [default: this machine]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    platforms: Vec<Platform>,
     /// What to leave out of the context, instead of its own ignore file
     #[arg(long, value_name = "FILE")]
     ignorefile: Option<PathBuf>,
@@ -111,7 +111,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let contexts = contexts(&args.build_context)?;
     let secrets = secrets::read(&args.secrets)?;
     let web = args.registry.web();
-    let report = Report::new(args.quiet);
+    let takes_stdout = args.result.takes_stdout();
+    let report = Report::with(args.quiet, if takes_stdout { Talk::Stderr } else { Talk::Stdout });
     let reach = Reach { program: context, web: &web, secrets: &secrets, sink: &report };
     let mut ground = Ground::open(&args, &reach, call.is_some())?;
     let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
@@ -121,7 +122,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         // A name that the environment does not have is as if it had not been given.
         build_args.extend(environment::assignment(text));
     }
-    let platform = args.platform.clone().unwrap_or_else(Platform::host);
+    let platforms = platforms(&args.platforms);
+    let platform = platforms[0].clone();
     if let Some(call) = call {
         let question = call::Question {
             script: &dockerfile,
@@ -136,6 +138,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if let Some(text) = &ignore {
         ground.context.hide(text).map_err(|why| Failure::new(format!("ignore file: {why}")))?;
     }
+    let mut tags = args.tags.clone();
+    let outputs = args.result.outputs(&mut tags, platforms.len())?;
     let client = args.registry.client()?;
     let options = Options {
         dockerfile,
@@ -144,7 +148,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         build_args,
         proxies: args.step.proxies(),
         finish,
-        tags: args.tags,
+        tags,
+        manifest: args.result.manifest(),
+        platforms,
         platform,
         cache: args.cache.cache(),
         pull: args.pull,
@@ -164,10 +170,27 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     };
     let store = context.store()?;
     let built = build::build(&store, &client, ground.context, &options, &context.cancel, &report);
+    let built = built.map_err(|error| {
+        report.finish();
+        Failure::of_build(&error, &options.dockerfile)
+    })?;
+    for output in outputs {
+        output.write((&store, &client), &built, &options.tags, options.finish.times.epoch(), &report)?;
+    }
     report.finish();
-    let image = built.map_err(|error| Failure::of_build(&error, &options.dockerfile))?;
-    args.result.tell(&image, &options.tags)?;
-    output::line(image.id().hex())
+    args.result.tell(&built, &options.tags)?;
+    if takes_stdout { Ok(()) } else { output::line(built.id().hex()) }
+}
+
+/// What is built for, each once.
+fn platforms(given: &[Platform]) -> Vec<Platform> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for platform in given {
+        if !platforms.contains(platform) {
+            platforms.push(platform.clone());
+        }
+    }
+    if platforms.is_empty() { vec![Platform::host()] } else { platforms }
 }
 
 /// `--build-context`. A directory that is not there is told now, and not when a stage asks for it.

@@ -24,6 +24,7 @@ mod images;
 mod info;
 mod inspect;
 mod output;
+mod outputs;
 mod prune;
 mod pull;
 mod push;

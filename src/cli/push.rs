@@ -11,7 +11,7 @@ use super::registry;
 use super::report::Report;
 use crate::layer::Compression;
 use crate::oci::Reference;
-use crate::transfer::{self, PushOptions};
+use crate::transfer::{PushOptions, Subject};
 
 /// Send an image to a registry
 #[derive(clap::Args)]
@@ -46,7 +46,10 @@ fn compression(text: &str) -> Result<Compression, String> {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
-    let image = find(&store, &args.image)?;
+    let subject = match store.find_list(&args.image)? {
+        Some(list) => Subject::Index(Box::new(list)),
+        None => Subject::Image(Box::new(find(&store, &args.image)?)),
+    };
     let destination = args.destination.as_deref().unwrap_or(&args.image);
     let to: Reference = environment::docker_transport(destination)?.parse()?;
     if to.registry().is_none() && args.destination.is_none() {
@@ -55,7 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let report = Report::new(args.quiet);
     let options = PushOptions { compression: args.compression_format, force: args.force_compression };
-    let digest = transfer::push(&store, &args.registry.client()?, &image, &to.remote(), options, &report)?;
+    let digest = subject.push(&store, &args.registry.client()?, &to, options, &report)?;
     report.finish();
     if let Some(file) = &args.digestfile {
         fs::write(file, digest.to_string())?;

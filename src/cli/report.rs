@@ -16,12 +16,22 @@ use crate::progress::{Event, Reuse, Sink, StagePlace, Stream};
 /// A sink that prints.
 pub(super) struct Report {
     quiet: bool,
+    talk: Talk,
     /// Bars, if stderr is a terminal.
     bars: Option<MultiProgress>,
     moving: Mutex<HashMap<Digest, ProgressBar>>,
     open: Mutex<OpenLines>,
     /// The lines that stages built side by side have begun.
     begun: Mutex<HashMap<(StagePlace, Stream), Vec<u8>>>,
+}
+
+/// Where that goes which belongs on standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Talk {
+    /// There.
+    Stdout,
+    /// To standard error: standard output is data alone.
+    Stderr,
 }
 
 /// The longest line that is waited for, in bytes.
@@ -48,12 +58,18 @@ impl OpenLines {
 impl Report {
     /// `quiet` leaves only warnings and what a failing command said on stderr.
     pub(super) fn new(quiet: bool) -> Self {
+        Self::with(quiet, Talk::Stdout)
+    }
+
+    /// The same, with another place for what belongs on standard output.
+    pub(super) fn with(quiet: bool, talk: Talk) -> Self {
         let terminal = io::stderr().is_terminal();
         let bars = (!quiet && terminal).then(MultiProgress::new);
         // A terminal that cannot move its cursor gets lines.
         let bars = bars.filter(|bars| !bars.is_hidden());
-        let open = OpenLines { shared: terminal && io::stdout().is_terminal(), ..OpenLines::default() };
-        Self { quiet, bars, moving: Mutex::default(), open: Mutex::new(open), begun: Mutex::default() }
+        let shared = talk == Talk::Stderr || (terminal && io::stdout().is_terminal());
+        let open = OpenLines { shared, ..OpenLines::default() };
+        Self { quiet, talk, bars, moving: Mutex::default(), open: Mutex::new(open), begun: Mutex::default() }
     }
 
     /// Takes the bars away and ends what a command left open.
@@ -114,8 +130,8 @@ impl Report {
 
     fn print(&self, stream: Stream, bytes: &[u8]) {
         let write = || match stream {
-            Stream::Stdout => write(&mut io::stdout().lock(), bytes),
-            Stream::Stderr => write(&mut io::stderr().lock(), bytes),
+            Stream::Stdout if self.talk == Talk::Stdout => write(&mut io::stdout().lock(), bytes),
+            Stream::Stdout | Stream::Stderr => write(&mut io::stderr().lock(), bytes),
         };
         match &self.bars {
             Some(bars) => bars.suspend(write),
@@ -191,6 +207,9 @@ impl Sink for Report {
             Event::StepDone { stage, id } => {
                 self.end_lines(stage);
                 self.line(Stream::Stdout, &labelled(stage, &format!("--> {}", id.short())));
+            }
+            Event::StageSaved { stage, id } => {
+                self.line(Stream::Stdout, &format!("--> Saved stage {stage} as {}", id.hex()));
             }
             Event::Tagged { name } => self.line(Stream::Stdout, &format!("Successfully tagged {name}")),
             Event::TransferStarted { blob, verb, size } => self.started(blob, verb, size),

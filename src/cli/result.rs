@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::failure::Failure;
+use super::outputs::{self, Output};
 use super::{environment, output};
-use crate::build::{Finish, Format, Layering, Times};
+use crate::build::{Finish, Format, Layering, Saving, Times};
 use crate::oci::Reference;
-use crate::store::Image;
+use crate::transfer::Subject;
 
 /// The variable that the ecosystem of reproducible builds agreed upon.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -21,6 +22,7 @@ const LAST_SECOND: i64 = 253_402_300_799;
 #[derive(clap::Args)]
 #[group(skip)]
 #[command(next_help_heading = "The image")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Args {
     /// A label of the image; may be given several times
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
@@ -53,6 +55,18 @@ pub(super) struct Args {
     /// The same as --source-date-epoch, and every file of a new layer is as old
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timestamp: Option<i64>,
+    /// Add the image to this list of images, which is made if it is not there
+    #[arg(long, value_name = "LIST")]
+    manifest: Option<Reference>,
+    /// Make an image of every stage that is built, without a name
+    #[arg(long)]
+    save_stages: bool,
+    /// Label the images of --save-stages with their stage and its base
+    #[arg(long, requires = "save_stages")]
+    stage_labels: bool,
+    /// Where else it goes: DIR, FILE.tar, - or type=local|tar|oci|docker|image|registry,…; may be given several times
+    #[arg(short, long = "output", value_name = "OUTPUT", value_parser = outputs::parse)]
+    outputs: Vec<Output>,
     /// Write the image's id to this file
     #[arg(long, value_name = "FILE")]
     iidfile: Option<PathBuf>,
@@ -99,7 +113,38 @@ impl Args {
                 (false, false) => Layering::New,
             },
             times,
+            saving: match (self.save_stages, self.stage_labels) {
+                (false, _) => Saving::None,
+                (true, false) => Saving::Stages,
+                (true, true) => Saving::Labelled,
+            },
         })
+    }
+
+    /// Where else the image goes; `tags` get the names that it has there. Errors, before anything is built, if it cannot go
+    /// there.
+    pub(super) fn outputs(&self, tags: &mut Vec<Reference>, platforms: usize) -> Result<&[Output], Failure> {
+        outputs::check(&self.outputs, tags, platforms)?;
+        if let Some(both) =
+            tags.iter().find(|tag| Some(tag.local()) == self.manifest.as_ref().map(Reference::local))
+        {
+            return Err(Failure::new(format!(
+                "{both}: the same name for the image and for the list of --manifest"
+            )));
+        }
+        let further: Vec<Reference> = self.outputs.iter().flat_map(Output::names).cloned().collect();
+        tags.extend(further.into_iter().filter(|name| !tags.contains(name)).collect::<Vec<_>>());
+        Ok(&self.outputs)
+    }
+
+    /// Whether standard output is data.
+    pub(super) fn takes_stdout(&self) -> bool {
+        self.outputs.iter().any(Output::takes_stdout)
+    }
+
+    /// `--manifest`.
+    pub(super) fn manifest(&self) -> Option<Reference> {
+        self.manifest.clone()
     }
 
     fn times(&self, build_args: &BTreeMap<String, String>) -> Result<Times, Failure> {
@@ -140,21 +185,23 @@ impl Args {
         Ok(format)
     }
 
-    /// Tells of the image in the files that were named for it.
-    pub(super) fn tell(&self, image: &Image, tags: &[Reference]) -> Result<(), Failure> {
+    /// Tells of what was built in the files that were named for it.
+    pub(super) fn tell(&self, built: &Subject, tags: &[Reference]) -> Result<(), Failure> {
         if let Some(file) = &self.iidfile {
-            output::file(file, image.id().to_string().as_bytes())?;
+            output::file(file, built.id().to_string().as_bytes())?;
         }
         if let Some(file) = &self.iidfile_raw {
-            output::file(file, image.id().hex().as_bytes())?;
+            output::file(file, built.id().hex().as_bytes())?;
         }
         if let Some(file) = &self.metadata_file {
             let names: Vec<String> = tags.iter().map(|tag| tag.local().to_string()).collect();
             let mut metadata = json!({
-                "containerimage.config.digest": image.id(),
-                "containerimage.descriptor": image.descriptor,
-                "containerimage.digest": image.descriptor.digest,
+                "containerimage.descriptor": built.descriptor(),
+                "containerimage.digest": built.descriptor().digest,
             });
+            if let Some(image) = built.only_image() {
+                metadata["containerimage.config.digest"] = image.id().to_string().into();
+            }
             if !names.is_empty() {
                 metadata["image.name"] = names.join(",").into();
             }

@@ -134,6 +134,11 @@ impl ImageIndex {
         serde_json::from_slice(bytes).map_err(|source| Error::Json { what: "index", source })
     }
 
+    /// The bytes to hash and store: compact JSON.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an index holds only strings, numbers and maps with string keys")
+    }
+
     /// The first entry that runs on `platform`. Entries without a platform are passed over.
     pub fn select(&self, platform: &Platform) -> Option<&Descriptor> {
         self.manifests.iter().find(|entry| entry.platform.as_ref().is_some_and(|p| p.satisfies(platform)))

@@ -73,6 +73,13 @@ pub enum Event {
         /// Its digest.
         blob: Digest,
     },
+    /// A stage that others stand on is an image of its own.
+    StageSaved {
+        /// Its name, or its number.
+        stage: String,
+        /// The image's id.
+        id: Digest,
+    },
     /// An image got a name.
     Tagged {
         /// The name.

@@ -29,6 +29,12 @@ impl Store {
         sync_directory(&self.root().join("blobs/sha256"))
     }
 
+    /// Fsyncs a blob and the directory that names it. Errors as [`Store::make_durable`] does.
+    pub(super) fn make_blob_durable(&self, blob: &Descriptor) -> Result<(), Error> {
+        self.require(blob)?;
+        sync_directory(&self.root().join("blobs/sha256"))
+    }
+
     /// Fsyncs a blob that must be here with the length its descriptor says.
     fn require(&self, blob: &Descriptor) -> Result<(), Error> {
         let (path, expected) = (self.blob_path(&blob.digest), blob.size);

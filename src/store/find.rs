@@ -1,9 +1,10 @@
 //! Finding an image by what a person types: a name first, then an id or digest, full or shortened.
 
 use super::images::{MANIFEST_LIMIT, is_manifest};
+use super::lists::is_index;
 use super::names::Names;
 use super::{Error, Image, Store};
-use crate::oci::{Descriptor, Digest, Manifest, Reference};
+use crate::oci::{Manifest, Platform, Reference};
 
 /// Fewer hex digits are not taken for an id.
 const SHORTEST: usize = 3;
@@ -15,6 +16,11 @@ impl Store {
     /// [`Error::Ambiguous`] if several images have ids that start so, and with [`Error::Oci`] if `name` is
     /// neither a reference nor an id.
     pub fn find(&self, name: &str) -> Result<Option<Image>, Error> {
+        self.find_for(name, &Platform::host())
+    }
+
+    /// The same; of a list, the image for `platform`, or its first if it has none.
+    pub fn find_for(&self, name: &str, platform: &Platform) -> Result<Option<Image>, Error> {
         let _gc = self.storing()?;
         let names = self.names()?;
         let reference = name.parse::<Reference>();
@@ -23,40 +29,56 @@ impl Store {
             .ok()
             .and_then(|reference| names.resolve(reference))
             .or_else(|| names.named(name));
-        let entry = match (entry, digits(name)) {
-            (Some(entry), _) => Some(entry),
-            (None, Some(prefix)) => self.by_prefix(&names, prefix)?,
+        let image = match (entry, digits(name)) {
+            (Some(entry), _) if is_index(entry) => self.chosen(entry, &names, platform)?,
+            (Some(entry), _) => Some(self.image(entry, &names)?),
+            (None, Some(prefix)) => self.by_prefix(&names, prefix, platform)?,
             (None, None) => {
                 reference?;
                 None
             }
         };
-        let Some(entry) = entry else { return Ok(None) };
-        let image = self.image(entry, &names)?;
+        let Some(image) = image else { return Ok(None) };
         self.pin(&image.blobs())?;
-        Ok(Some(image))
+        self.with_names_of_lists(image, &names).map(Some)
     }
 
-    /// The entry whose image id or manifest digest starts with `prefix`. Several manifests of one image id
+    /// The image whose id or manifest digest starts with `prefix`, or whose list's does. Several manifests of one image id
     /// (packed and plain layers) are one image: the first of them is it.
-    fn by_prefix<'a>(&self, names: &'a Names, prefix: &str) -> Result<Option<&'a Descriptor>, Error> {
-        let mut found: Vec<(Digest, &Descriptor)> = Vec::new();
-        for entry in names.entries().iter().filter(|entry| is_manifest(entry)) {
-            let id = Manifest::parse(&self.read_blob(&entry.digest, MANIFEST_LIMIT)?)?.config.digest;
-            let hit = [id, entry.digest].iter().any(|digest| digest.hex().starts_with(prefix));
-            if hit && found.iter().all(|(other, _)| *other != id) {
-                found.push((id, entry));
+    fn by_prefix(&self, names: &Names, prefix: &str, platform: &Platform) -> Result<Option<Image>, Error> {
+        let mut found: Vec<Image> = Vec::new();
+        let mut take = |image: Image| {
+            if found.iter().all(|other| other.id() != image.id()) {
+                found.push(image);
+            }
+        };
+        for entry in names.entries() {
+            if is_index(entry) {
+                let images = self.listed_images(entry, names)?;
+                let hits = images.into_iter().filter(|image| starts(image, prefix));
+                hits.for_each(&mut take);
+                if entry.digest.hex().starts_with(prefix) {
+                    self.chosen(entry, names, platform)?.into_iter().for_each(&mut take);
+                }
+            } else if is_manifest(entry) {
+                let id = Manifest::parse(&self.read_blob(&entry.digest, MANIFEST_LIMIT)?)?.config.digest;
+                if [id, entry.digest].iter().any(|digest| digest.hex().starts_with(prefix)) {
+                    take(self.image(entry, names)?);
+                }
             }
         }
-        match found[..] {
-            [] => Ok(None),
-            [(_, entry)] => Ok(Some(entry)),
+        match &found[..] {
+            [] | [_] => Ok(found.pop()),
             _ => Err(Error::Ambiguous {
                 prefix: prefix.to_owned(),
-                candidates: found.iter().map(|(id, _)| id.short()).collect(),
+                candidates: found.iter().map(|image| image.id().short()).collect(),
             }),
         }
     }
+}
+
+fn starts(image: &Image, prefix: &str) -> bool {
+    [image.id(), image.descriptor.digest].iter().any(|digest| digest.hex().starts_with(prefix))
 }
 
 /// The hex digits of a full or shortened digest, without the algorithm.
@@ -70,6 +92,7 @@ fn digits(text: &str) -> Option<&str> {
 mod tests {
     use super::super::tests::{config_of, put, scratch};
     use super::*;
+    use crate::oci::Digest;
 
     #[test]
     fn names_are_tried_before_ids_and_local_before_remote() {

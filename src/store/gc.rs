@@ -18,7 +18,7 @@ use crate::oci::{Descriptor, Digest, ImageConfig, ImageIndex, Manifest, media_ty
 const DIGEST_LENGTH: usize = 71;
 
 impl Store {
-    /// Deletes an image without names left, and blobs nobody reaches; returns those, sorted.
+    /// Deletes an image without names left, with the list that it is in, and blobs nobody reaches; returns those, sorted.
     ///
     /// Other processes are not waited for: what they rely upon stays, and goes with a later removal. This
     /// handle's own claim on the image ends here. Layers that the build cache names stay with it. Errors
@@ -26,9 +26,14 @@ impl Store {
     pub fn remove(&self, image: &Image) -> Result<Vec<Digest>, Error> {
         let _gc = self.collecting()?;
         let mut edit = self.edit_names()?;
+        let lists = self.lists_with(edit.names(), image.descriptor.digest)?;
+        for list in &lists {
+            edit.forget(list.digest)?;
+        }
         edit.forget(image.descriptor.digest)?;
         edit.save()?;
         self.unpin(&image.blobs())?;
+        self.unpin(&lists.iter().map(|list| list.digest).collect::<Vec<_>>())?;
         self.collect()
     }
 

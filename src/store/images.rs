@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::lists::is_index;
 use super::names::Names;
 use super::{Error, LayerRecord, Store};
 use crate::oci::{Descriptor, DiffId, Digest, ImageConfig, Manifest, Platform, Reference, media_type};
@@ -28,6 +29,12 @@ impl Image {
     /// The image id: the config's digest.
     pub fn id(&self) -> Digest {
         self.manifest.config.digest
+    }
+
+    /// What it is for, as its config says.
+    pub fn platform(&self) -> Platform {
+        let ImageConfig { architecture, os, variant, .. } = &self.config;
+        Platform { architecture: architecture.clone(), os: os.clone(), variant: variant.clone() }
     }
 
     /// Every blob that it consists of, packed and plain.
@@ -83,15 +90,27 @@ impl Store {
         Ok(image)
     }
 
-    /// Every image, in the order they were listed. Entries that are no image manifests (an index that
-    /// another tool wrote) are passed over.
+    /// Every image, in the order they were listed; those of a list under its names. Entries that are neither image nor index
+    /// are passed over.
     pub fn images(&self) -> Result<Vec<Image>, Error> {
         let _gc = self.storing()?;
         let names = self.names()?;
         let mut images: Vec<Image> = Vec::new();
-        for entry in names.entries().iter().filter(|entry| is_manifest(entry)) {
-            if images.iter().all(|image| image.descriptor.digest != entry.digest) {
-                images.push(self.image(entry, &names)?);
+        for entry in names.entries() {
+            let found = match entry {
+                entry if is_manifest(entry) => vec![self.image(entry, &names)?],
+                entry if is_index(entry) => self.listed_images(entry, &names)?,
+                _ => Vec::new(),
+            };
+            for image in found {
+                match images.iter_mut().find(|other| other.descriptor.digest == image.descriptor.digest) {
+                    Some(other) => {
+                        other.names.extend(image.names);
+                        other.names.sort();
+                        other.names.dedup();
+                    }
+                    None => images.push(image),
+                }
             }
         }
         Ok(images)
@@ -99,9 +118,7 @@ impl Store {
 
     /// Whether the image runs on `platform`.
     pub fn matches(&self, image: &Image, platform: &Platform) -> bool {
-        let ImageConfig { architecture, os, variant, .. } = &image.config;
-        let own = Platform { architecture: architecture.clone(), os: os.clone(), variant: variant.clone() };
-        own.satisfies(platform)
+        image.platform().satisfies(platform)
     }
 
     /// Reads the image an entry points to.

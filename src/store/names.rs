@@ -44,10 +44,16 @@ impl Store {
     /// Removes a name, completed as [`Store::find`] does; returns false if absent. The image stays.
     pub fn untag(&self, name: &Reference) -> Result<bool, Error> {
         let mut edit = self.edit_names()?;
-        let Some(name) = edit.names.resolve(name).and_then(name_of).map(str::to_owned) else {
+        let entry = edit.names.resolve(name).cloned();
+        let Some((name, digest)) = entry.and_then(|entry| Some((name_of(&entry)?.to_owned(), entry.digest)))
+        else {
             return Ok(false);
         };
         edit.unname(&name);
+        // A list that names the image stands for it.
+        if !self.lists_with(edit.names(), digest)?.is_empty() {
+            edit.retain(|entry| entry.digest != digest || name_of(entry).is_some());
+        }
         edit.save()?;
         Ok(true)
     }
@@ -130,8 +136,18 @@ impl NamesEdit<'_> {
         }
     }
 
+    /// Keeps the entries that `is_kept` wants.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&Descriptor) -> bool) {
+        self.names.index.manifests.retain(is_kept);
+    }
+
+    /// What the names are by now.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Gives `image` the name, taking it from whoever has it.
-    fn name(&mut self, image: &Descriptor, name: &str) {
+    pub(super) fn name(&mut self, image: &Descriptor, name: &str) {
         if self.names.named(name).is_some_and(|entry| entry.digest == image.digest) {
             return;
         }

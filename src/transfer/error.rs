@@ -164,6 +164,28 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// What an export would write over is of another kind.
+    #[error("{path:?}: {new} is to go where {old} is")]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// What is to go there.
+        new: &'static str,
+        /// What is there.
+        old: &'static str,
+    },
+    /// A layout is not mixed with what is there.
+    #[error("{0:?}: the directory is not empty")]
+    NotEmpty(PathBuf),
+    /// An archive that has room for one image.
+    #[error("an archive for docker holds one platform alone")]
+    SeveralPlatforms,
+    /// The tree of an image cannot be read.
+    #[error(transparent)]
+    Rootfs(#[from] crate::rootfs::Error),
+    /// An archive cannot be written.
+    #[error(transparent)]
+    Layer(#[from] crate::layer::Error),
     /// Another layer failed; what it failed of is the error that counts.
     #[error("stopped because of another layer's error")]
     Stopped,

@@ -32,7 +32,7 @@ pub fn obtain(
 ) -> Result<Image, Error> {
     let local = match policy {
         PullPolicy::Always => None,
-        _ => store.find(&reference.to_string())?.filter(|image| store.matches(image, platform)),
+        _ => store.find_for(&reference.to_string(), platform)?.filter(|image| store.matches(image, platform)),
     };
     match (policy, local) {
         (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),

@@ -20,6 +20,10 @@ pub(super) struct Layer<'a> {
 /// The blob to push for `layer`, which is in the store when this returns.
 pub(super) fn packed(store: &Store, layer: &Layer<'_>, options: PushOptions) -> Result<Descriptor, Error> {
     let (blob, diff_id) = (layer.descriptor, layer.diff_id);
+    if !super::pull::LAYER_TYPES.contains(&blob.media_type.as_str()) {
+        // What is attested of an image is no tar; it travels as it is.
+        return Ok(blob.clone());
+    }
     let came_packed = blob.digest != diff_id.0 && length(store, &blob.digest)? == Some(blob.size);
     if came_packed && (!options.force || compression(store, &blob.digest)? == options.compression) {
         return Ok(blob.clone());

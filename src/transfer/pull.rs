@@ -148,7 +148,7 @@ impl Pull<'_> {
 
 /// The layers that can be unpacked. zstd in an image of Docker's types is what buildah makes of
 /// `--compression-format zstd`.
-const LAYER_TYPES: [&str; 6] = [
+pub(super) const LAYER_TYPES: [&str; 6] = [
     media_type::LAYER,
     media_type::LAYER_GZIP,
     media_type::LAYER_ZSTD,

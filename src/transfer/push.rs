@@ -2,19 +2,18 @@
 
 use std::fs::File;
 
-use super::pack::{self, Layer};
+use super::pack;
 use super::parallel::Stop;
+use super::parcel::{self, MANIFEST_LIMIT};
 use super::{Error, parallel};
 use crate::layer::Compression;
-use crate::oci::{Descriptor, Digest, Manifest, Reference, media_type};
+use crate::oci::{Descriptor, Digest, Reference};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
-use crate::store::{Image, Store};
+use crate::store::{Image, ImageList, Store};
 
 /// How many layers travel at once. Compression has threads of its own.
 const LANES: usize = 3;
-/// The longest manifest that registries must take (distribution-spec v1.1, "Pushing Manifests").
-const MANIFEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// How layers travel.
 #[derive(Clone, Copy, Debug)]
@@ -39,27 +38,34 @@ pub fn push(
     sink: &dyn Sink,
 ) -> Result<Digest, Error> {
     let push = Push { store, client, to: to.remote(), sink };
-    let (manifest, diff_ids) = (&image.manifest, &image.config.rootfs.diff_ids);
-    if diff_ids.len() != manifest.layers.len() {
-        let (diff_ids, layers) = (diff_ids.len(), manifest.layers.len());
-        return Err(Error::LayerCount { name: push.to.to_string(), diff_ids, layers });
-    }
-    let docker = image.descriptor.media_type == media_type::DOCKER_MANIFEST;
-    let pairs = manifest.layers.iter().zip(diff_ids);
-    let layers: Vec<Layer<'_>> =
-        pairs.map(|(descriptor, &diff_id)| Layer { descriptor, diff_id, docker }).collect();
-    let packed = parallel::each(LANES, &layers, |layer, stop| {
-        let blob = pack::packed(store, layer, options)?;
-        push.blob(&blob, stop)?;
-        Ok(blob)
-    })?;
-    push.blob(&manifest.config, &Stop::default())?;
-    let bytes = if packed == manifest.layers {
-        store.read_blob(&image.descriptor.digest, MANIFEST_LIMIT)?
-    } else {
-        Manifest { layers: packed, ..manifest.clone() }.to_bytes()
-    };
+    let bytes = push.image(image, options)?;
     Ok(client.push_manifest(&push.to, &image.descriptor.media_type, &bytes)?)
+}
+
+/// The same for every image of `list`, each by its digest, and then the index that names them as they are there.
+pub fn push_list(
+    store: &Store,
+    client: &Client,
+    list: &ImageList,
+    to: &Reference,
+    options: PushOptions,
+    sink: &dyn Sink,
+) -> Result<Digest, Error> {
+    let push = Push { store, client, to: to.remote(), sink };
+    let mut index = list.index.clone();
+    for (entry, image) in index.manifests.iter_mut().zip(&list.images) {
+        let bytes = push.image(image, parcel::held(list, options))?;
+        let media_type = &image.descriptor.media_type;
+        let leaving = Descriptor::of(media_type, &bytes);
+        client.push_manifest(&push.by_digest(leaving.digest)?, media_type, &bytes)?;
+        parcel::rename(entry, &leaving);
+    }
+    let bytes = if index == list.index {
+        store.read_blob(&list.descriptor.digest, MANIFEST_LIMIT)?
+    } else {
+        index.to_bytes()
+    };
+    Ok(client.push_manifest(&push.to, &list.descriptor.media_type, &bytes)?)
 }
 
 struct Push<'a> {
@@ -70,6 +76,24 @@ struct Push<'a> {
 }
 
 impl Push<'_> {
+    /// Sends what `image` consists of; returns its manifest, which is yet to be sent.
+    fn image(&self, image: &Image, options: PushOptions) -> Result<Vec<u8>, Error> {
+        let packed = parallel::each(LANES, &parcel::layers(image)?, |layer, stop| {
+            let blob = pack::packed(self.store, layer, options)?;
+            self.blob(&blob, stop)?;
+            Ok(blob)
+        })?;
+        self.blob(&image.manifest.config, &Stop::default())?;
+        parcel::manifest(self.store, image, packed)
+    }
+
+    /// The name that a manifest of this digest has at the destination.
+    fn by_digest(&self, digest: Digest) -> Result<Reference, Error> {
+        let registry = self.to.registry().unwrap_or_default();
+        let name = format!("{registry}/{}@{digest}", self.to.repository());
+        name.parse().map_err(|source| Error::Document { name, source })
+    }
+
     /// Sends a blob of the store, unless it is there.
     fn blob(&self, blob: &Descriptor, stop: &Stop) -> Result<(), Error> {
         if stop.is_set() {

@@ -21,6 +21,8 @@ mod kill;
 mod lanes;
 mod limits;
 mod manual;
+mod outputs;
+mod platforms;
 mod repository;
 mod server;
 mod suites;

@@ -60,6 +60,8 @@ fn a_panic() {
         proxies: BTreeMap::new(),
         finish: Finish::default(),
         tags: vec!["panicked".parse().unwrap()],
+        manifest: None,
+        platforms: vec![Platform::host()],
         platform: Platform::host(),
         cache: Cache::default(),
         pull: PullPolicy::Never,

@@ -34,18 +34,36 @@ impl Stack {
         time: &dyn Fn(Timestamp) -> Timestamp,
         tar: File,
     ) -> Result<Written, Error> {
-        let writer = LayerWriter::create(tar);
+        let mut writer = LayerWriter::create(tar);
+        self.merge_into(&mut writer, first, b"", time)?;
+        Ok(writer.finish()?)
+    }
+
+    /// Appends the whole flattened tree to `writer`, in the directory `place`; empty for the root.
+    pub fn append_to(
+        &self,
+        writer: &mut LayerWriter,
+        place: &[u8],
+        time: &dyn Fn(Timestamp) -> Timestamp,
+    ) -> Result<(), Error> {
+        self.merge_into(writer, 0, place, time)
+    }
+
+    fn merge_into(
+        &self,
+        writer: &mut LayerWriter,
+        first: usize,
+        place: &[u8],
+        time: &dyn Fn(Timestamp) -> Timestamp,
+    ) -> Result<(), Error> {
         let mut merge = Merge { stack: self, first, time, writer, written: HashMap::new() };
         let roots = (first..self.layers.len()).rev().map(|layer| (layer, Child::Node(Index::ROOT)));
         let root = merge.said(roots);
-        if root.parts.iter().any(|&(layer, ino)| !self.index(layer).inode(ino).implicit) {
-            merge.directory(b"", &root)?;
-        }
+        merge.directory(place, &root)?;
         if root.covers && first > 0 {
-            merge.writer.opaque(b"")?;
+            merge.writer.opaque(place)?;
         }
-        merge.children(b"", &root.parts, root.covers)?;
-        Ok(merge.writer.finish()?)
+        merge.children(place, &root.parts, root.covers)
     }
 }
 
@@ -53,7 +71,7 @@ struct Merge<'a> {
     stack: &'a Stack,
     first: usize,
     time: &'a dyn Fn(Timestamp) -> Timestamp,
-    writer: LayerWriter,
+    writer: &'a mut LayerWriter,
     /// Files that have a name already: the first one.
     written: HashMap<(usize, Ino), Vec<u8>>,
 }
