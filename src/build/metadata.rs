@@ -84,7 +84,7 @@ impl Change<'_> {
                 Ok(step.text.clone())
             }
             Instruction::Healthcheck(check) => {
-                self.stage.image.config.healthcheck = Some(healthcheck(self.stage, check));
+                self.stage.image.config.healthcheck = Some(healthcheck(check));
                 Ok(step.text.clone())
             }
             Instruction::Onbuild(trigger) => {
@@ -211,12 +211,12 @@ pub(super) fn shell(stage: &Stage) -> Vec<String> {
     stage.image.config.shell.clone().unwrap_or_else(default)
 }
 
-fn healthcheck(stage: &Stage, check: &Healthcheck) -> oci::Healthcheck {
+fn healthcheck(check: &Healthcheck) -> oci::Healthcheck {
     match check {
         Healthcheck::None => oci::Healthcheck { test: vec!["NONE".into()], ..Default::default() },
         Healthcheck::Check { command, interval, timeout, start_period, start_interval, retries } => {
             oci::Healthcheck {
-                test: health_test(stage, command),
+                test: health_test(command),
                 interval: *interval,
                 timeout: *timeout,
                 start_period: *start_period,
@@ -227,12 +227,11 @@ fn healthcheck(stage: &Stage, check: &Healthcheck) -> oci::Healthcheck {
     }
 }
 
-/// `CMD-SHELL` leaves the choice of the shell to the runtime, which knows no other than `/bin/sh -c`; where
-/// SHELL names one, the check is written out as a command of it.
-fn health_test(stage: &Stage, command: &Command) -> Vec<String> {
+/// A check for the shell says only that: the runtime takes the image's `Shell`, where it has one.
+fn health_test(command: &Command) -> Vec<String> {
     match command {
-        Command::Shell(text) if stage.image.config.shell.is_none() => vec!["CMD-SHELL".into(), text.clone()],
-        _ => std::iter::once("CMD".to_owned()).chain(command_line(stage, command)).collect(),
+        Command::Shell(text) => vec!["CMD-SHELL".into(), text.clone()],
+        Command::Exec(words) => std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect(),
     }
 }
 

@@ -134,6 +134,8 @@ impl Scope {
             let default =
                 arg.value.as_deref().map(|word| self.expand(word, global.escape, config)).transpose()?;
             let value = global.given(&arg.name).or(default).or_else(|| global.lookup(&arg.name));
+            // Declared again and given nothing, it keeps what it has.
+            let value = value.or_else(|| self.value(&arg.name).map(str::to_owned));
             self.args.retain(|(name, _)| *name != arg.name);
             self.args.push((arg.name.clone(), value));
         }

@@ -71,7 +71,7 @@ fn variables_come_from_where_the_reference_says() {
         ("ARG G\nENV G=env-$G\nRUN echo \"<$G>\"\n", &[], "<env-glob>"),
         ("ARG U\nARG E=\nRUN echo \"<${U-unset}${E-unset}>\"\n", &[], "<unset>"),
         ("ARG A=1 B=$A-2\nRUN echo \"<$B>\"\n", &[], "<1-2>"),
-        ("ARG A=parent\nFROM $BASE\nARG A\nRUN echo \"<$A>\"\n", &[], "<>"),
+        ("ARG A=parent\nFROM $BASE\nARG A\nRUN echo \"<again $A>\"\n", &[], "<again parent>"),
         ("ARG A=parent\nFROM $BASE\nRUN echo \"<$A>\"\n", &[], "<parent>"),
         ("ARG TARGETOS TARGETSTAGE\nRUN echo \"<$TARGETOS $TARGETSTAGE>\"\n", &[], "<linux default>"),
         ("ENV a=1\nENV a=2 b=$a\nRUN echo \"<$a$b>\"\n", &[], "<21>"),

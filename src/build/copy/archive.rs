@@ -4,12 +4,12 @@
 //! read. Entries land below the destination; symlinks on their way, the stage's and the archive's own, are
 //! followed inside the root.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use super::super::StepError;
 use super::super::context::join;
-use super::landing::conflict;
+use super::landing::{Placed, What, conflict};
 use crate::layer::{
     Content, EntryKind, Error, Kind, LayerWriter, Limits, Metadata, TarReader, decompress_archive,
 };
@@ -38,19 +38,25 @@ pub(in crate::build) fn is_archive(source: Box<dyn Read + Send + '_>) -> bool {
     }
 }
 
-/// Unpacks `source` below `dest`. `owner` replaces every entry's owner.
+/// Unpacks `source` below `dest`. `owner` replaces every entry's owner. `own` is what the layer has so far.
 pub(super) fn unpack(
     source: Box<dyn Read + Send + '_>,
     dest: &[u8],
     owner: Option<(u32, u32)>,
-    stack: &Stack,
+    (stack, own): (&Stack, &mut Own),
     writer: &mut LayerWriter,
 ) -> Result<(), StepError> {
     let plain = decompress_archive(source)?;
     let mut reader = TarReader::new(plain, Limits::default());
-    let mut paths = Paths { stack, dest, own: HashMap::new() };
+    let paths = Paths { stack, dest, own };
     while let Some(entry) = reader.next_entry()? {
         let path = paths.locate(&entry.path)?;
+        for parent in paths.missing_above(&path) {
+            let (uid, gid) = owner.unwrap_or_default();
+            let meta = Metadata { mode: 0o755, uid, gid, mtime: entry.meta.mtime, ..Metadata::default() };
+            writer.append(&parent, &meta, Content::Directory)?;
+            paths.own.insert(parent, Made::Directory);
+        }
         let (uid, gid) = owner.unwrap_or((entry.meta.uid, entry.meta.gid));
         let meta = Metadata { uid, gid, ..entry.meta };
         if !path.is_empty() {
@@ -82,14 +88,27 @@ pub(super) fn unpack(
     Ok(())
 }
 
-/// What the archive made at a path.
-enum Made {
+/// What the instruction has made so far, by path.
+pub(super) type Own = HashMap<Vec<u8>, Made>;
+
+/// What is made at a path.
+pub(super) enum Made {
     Directory,
     Symlink(Vec<u8>),
     Other,
 }
 
 impl Made {
+    /// What was placed before any archive is unpacked.
+    pub(super) fn by(placed: &BTreeMap<Vec<u8>, Placed>) -> Own {
+        let made = |what: &What| match what {
+            What::Directory => Self::Directory,
+            What::Item(_, item) => Self::of(&item.kind),
+            What::Text(_) => Self::Other,
+        };
+        placed.iter().map(|(path, placed)| (path.clone(), made(&placed.what))).collect()
+    }
+
     fn of(kind: &EntryKind) -> Self {
         match kind {
             EntryKind::Directory => Self::Directory,
@@ -103,8 +122,7 @@ impl Made {
 struct Paths<'a> {
     stack: &'a Stack,
     dest: &'a [u8],
-    /// What the archive has made so far.
-    own: HashMap<Vec<u8>, Made>,
+    own: &'a mut Own,
 }
 
 impl Paths<'_> {
@@ -135,6 +153,20 @@ impl Paths<'_> {
             pending.extend(reversed(&target));
         }
         Ok(if last.is_empty() { path } else { join(&path, &last) })
+    }
+
+    /// The directories above `path` that neither the instruction has made nor the stage has, outermost first.
+    fn missing_above(&self, path: &[u8]) -> Vec<Vec<u8>> {
+        let ends = path.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(end, _)| &path[..end]);
+        ends.filter(|parent| !self.own.contains_key(*parent) && !self.is_there(parent))
+            .map(<[u8]>::to_vec)
+            .collect()
+    }
+
+    fn is_there(&self, path: &[u8]) -> bool {
+        let mut names = path.split(|&b| b == b'/');
+        let root = self.stack.root();
+        names.try_fold(root, |node, name| self.stack.child(&node, name)).is_some()
     }
 
     /// The target of the symlink at `path`, whose parents are none; `None` if a directory is there, or nothing.

@@ -1,10 +1,10 @@
 //! Where things land: the tree that one COPY or ADD makes, before a byte is written.
 //!
 //! The rules are `BuildKit`'s. The destination is resolved inside the stage's root, its last symlink too. A
-//! directory is copied by its contents; one that exists keeps its attributes if it is the destination
-//! itself and takes the source's if it is nested. A file never replaces a directory, nor the reverse.
-//! Directories that have to be made on the way are root's, or `--chown`'s, with mode 0755 or `--chmod`'s; those
-//! that `--parents` brings along have the source's attributes.
+//! directory is copied by its contents: the destination itself keeps its attributes if it exists, and directories
+//! within take the source's. A file never replaces a directory, nor the reverse.
+//! The destination and the directories on the way to it that have to be made are root's, or `--chown`'s, with mode
+//! 0755 or `--chmod`'s; those that `--parents` brings along have the source's attributes.
 
 use std::collections::BTreeMap;
 
@@ -111,6 +111,9 @@ impl<'a> Landing<'a> {
     pub(super) fn copy(&mut self, source: Source, found: Found, dest: &Destination) -> Result<(), StepError> {
         if found.item.kind == EntryKind::Directory {
             self.parents(&dest.path)?;
+            if self.standing(&dest.path) == Standing::Nothing {
+                self.implicit(&dest.path);
+            }
             let from = From { source, base: &found.item.path };
             return self.directory(from, &found.item, &dest.path, Depth::Top);
         }
@@ -193,7 +196,8 @@ impl<'a> Landing<'a> {
             }
         }
         let wanted = match depth {
-            Depth::Top => standing == Standing::Nothing,
+            // It is there, or was made as the directories on the way are.
+            Depth::Top => false,
             Depth::Nested => true,
             // Hidden itself, but a `!` pattern shows something below it.
             Depth::Hidden => self.placed.len() > before,

@@ -259,7 +259,8 @@ impl Executor<'_> {
         })
     }
 
-    /// Makes the directory `path` and what is missing above it, unless it is there. They belong to `user`.
+    /// Makes the directory `path` and what is missing above it, unless it is there. They belong to `user`, and to its
+    /// group as `--chown` would have it.
     fn make_directory(
         &self,
         stage: &Stage,
@@ -267,8 +268,8 @@ impl Executor<'_> {
         user: &str,
     ) -> Result<Option<LayerRecord>, StepError> {
         let stack = stage.stack(self.store)?;
-        let owner = match Accounts::of(&stack)?.identity(user) {
-            Ok(user) => (user.uid, user.gid),
+        let owner = match Accounts::of(&stack)?.owner(user) {
+            Ok(owner) => owner,
             // The image may learn the name later; only who runs as it needs it now.
             Err(StepError::NoSuchId { .. }) => (0, 0),
             Err(error) => return Err(error),

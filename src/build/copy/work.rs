@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 
 use super::super::StepError;
-use super::archive;
+use super::archive::{self, Made, Own};
 use super::checked::Checked;
 use super::landing::{Placed, Source, What};
 use super::tree::{Item, Tree};
@@ -84,11 +84,12 @@ impl Work {
                 }
             }
         }
+        let mut own = if self.archives.is_empty() { Own::new() } else { Made::by(&self.placed) };
         for archive in &self.archives {
             let tree = &self.trees[archive.source.tree];
             let read = Checked::open(tree, &archive.item)?;
-            let source = Box::new(read.clone());
-            archive::unpack(source, &archive.dest, self.owner, &self.stack, &mut writer)
+            let (source, on) = (Box::new(read.clone()), (&self.stack, &mut own));
+            archive::unpack(source, &archive.dest, self.owner, on, &mut writer)
                 .map_err(|error| archive.blamed(error))?;
             read.expect(expected())?;
         }

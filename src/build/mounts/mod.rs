@@ -156,10 +156,12 @@ fn together(digests: &[[u8; 32]]) -> Option<[u8; 32]> {
     (!digests.is_empty()).then(|| blake3::hash(digests.as_flattened()).into())
 }
 
-/// The absolute path of a target. Errors if it is the root.
+/// The absolute path of a target, without a slash behind. Errors if it is the root.
 fn in_root(directory: &str, target: &str) -> Result<String, StepError> {
-    let path = absolute(directory, target);
-    if path == "/" { Err(MountSpecError::Root(target.to_owned()).into()) } else { Ok(path) }
+    match absolute(directory, target).trim_end_matches('/') {
+        "" => Err(MountSpecError::Root(target.to_owned()).into()),
+        path => Ok(path.to_owned()),
+    }
 }
 
 fn tmpfs(spec: &TmpfsSpec) -> Source {

@@ -161,12 +161,12 @@ fn members_stay_in_the_root_and_keep_what_they_are() {
         (
             "add('s', type=tarfile.SYMTYPE, linkname='/etc')\nadd('s/x', b'x')",
             "",
-            Ok(&["f 0644 0:0 1 etc/x", "l 0644 0:0 s -> /etc"]),
+            Ok(&["d 0755 0:0 etc", "f 0644 0:0 1 etc/x", "l 0644 0:0 s -> /etc"]),
         ),
         (
             "add('s', type=tarfile.SYMTYPE, linkname='../../up')\nadd('s/x', b'x')\nadd('h', type=tarfile.LNKTYPE, linkname='s/x')",
             "",
-            Ok(&["f 0644 0:0 1 h", "l 0644 0:0 s -> ../../up", "f 0644 0:0 1 up/x = h"]),
+            Ok(&["f 0644 0:0 1 h", "l 0644 0:0 s -> ../../up", "d 0755 0:0 up", "f 0644 0:0 1 up/x = h"]),
         ),
         (
             "add('s', type=tarfile.SYMTYPE, linkname='s')\nadd('s/x', b'x')",
