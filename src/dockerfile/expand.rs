@@ -1,6 +1,7 @@
 //! Quotes, escapes and `$variables`: from a word as written to its value.
 //!
-//! The rules are a shell's with fewer modifiers: see the table in [`expand`]. A value that was put in is never looked at again, so one pass is enough and nothing can expand forever.
+//! The rules are a shell's with fewer modifiers: see the table in [`expand`]. A value that was put in is never looked at
+//! again, so one pass is enough and nothing can expand forever.
 
 use super::pattern::{Length, Pattern, PatternError};
 use std::iter::Peekable;
@@ -88,15 +89,7 @@ pub fn expand(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, ExpandError> {
-    let lexer = Lexer {
-        chars: word.chars().peekable(),
-        escape,
-        lookup,
-        depth: 0,
-        text: Text::Word,
-        missing: Vec::new(),
-    };
-    lexer.whole(word)
+    Lexer::new(word, Text::Word, escape, lookup).whole(word)
 }
 
 /// The values of a word that may become several, as EXPOSE has them: cut at blanks that are neither quoted nor escaped,
@@ -106,14 +99,7 @@ pub fn expand_words(
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Vec<String>, ExpandError> {
-    let mut lexer = Lexer {
-        chars: word.chars().peekable(),
-        escape,
-        lookup,
-        depth: 0,
-        text: Text::Word,
-        missing: Vec::new(),
-    };
+    let mut lexer = Lexer::new(word, Text::Word, escape, lookup);
     let mut words = Vec::new();
     let mut current = String::new();
     let mut length = 0;
@@ -142,15 +128,7 @@ pub fn expand_words(
 /// The body of a heredoc of COPY or ADD: variables replaced, quotes kept; `\$` is a dollar and `\\` a backslash, any
 /// other backslash stays. The `# escape=` directive does not count here.
 pub fn expand_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    let lexer = Lexer {
-        chars: body.chars().peekable(),
-        escape: '\\',
-        lookup,
-        depth: 0,
-        text: Text::Document,
-        missing: Vec::new(),
-    };
-    lexer.whole(body)
+    Lexer::new(body, Text::Document, '\\', lookup).whole(body)
 }
 
 /// The variables that a word takes for granted and `lookup` does not know, in order: `$v`, but not `${v:-w}`, which
@@ -165,8 +143,7 @@ pub(super) fn missing_in_heredoc(body: &str, lookup: &dyn Fn(&str) -> Option<Str
 }
 
 fn missing_in(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, text: Text) -> Vec<String> {
-    let mut lexer =
-        Lexer { chars: word.chars().peekable(), escape, lookup, depth: 0, text, missing: Vec::new() };
+    let mut lexer = Lexer::new(word, text, escape, lookup);
     while let Ok(Some(_)) = lexer.unit(Escapes::Removed) {}
     lexer.missing
 }
@@ -216,7 +193,11 @@ struct Lexer<'a> {
     missing: Vec<String>,
 }
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
+    fn new(word: &'a str, text: Text, escape: char, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { chars: word.chars().peekable(), escape, lookup, depth: 0, text, missing: Vec::new() }
+    }
+
     fn whole(mut self, word: &str) -> Result<String, ExpandError> {
         let mut out = String::new();
         loop {
@@ -239,8 +220,17 @@ impl Lexer<'_> {
             ('\'', Text::Word) => Unit::Fixed(self.single_quoted()?),
             ('"', Text::Word) => Unit::Fixed(self.double_quoted()?),
             _ if c == self.escape => Unit::Fixed(self.escaped(escapes)),
-            _ => Unit::Loose(c.to_string()),
+            _ => Unit::Loose(self.plain(c)),
         }))
+    }
+
+    /// What follows the plain character `first` up to whatever could be more than itself.
+    fn plain(&mut self, first: char) -> String {
+        let escape = self.escape;
+        let is_plain = |c: &char| !matches!(c, '$' | '\'' | '"' | '}' | '/') && *c != escape;
+        let mut text = String::from(first);
+        text.extend(std::iter::from_fn(|| self.chars.next_if(is_plain)));
+        text
     }
 
     /// Behind an escape character outside quotes. At the end of a word it vanishes.
