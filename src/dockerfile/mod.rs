@@ -41,6 +41,8 @@ pub mod outline;
 mod parse;
 mod pattern;
 mod port;
+#[cfg(any(test, fuzzing))]
+pub mod property;
 mod run;
 mod script;
 mod signal;

@@ -1,8 +1,6 @@
-//! Whatever the input, nothing panics and every place lies in the source.
+//! Random input for what holds for any: see [`property`].
 
-use crate::dockerfile::{
-    IgnoreFile, expand, expand_heredoc, expand_words, glob, parse, parse_onbuild, render_excerpt,
-};
+use crate::dockerfile::{glob, property};
 use proptest::prelude::*;
 
 /// Text that looks enough like a Dockerfile to get deep into the parser.
@@ -47,57 +45,28 @@ fn word_like() -> impl Strategy<Value = String> {
     "([$#%/:?+*{}'\"`\\\\ a-cä-]|\\$\\{a|\\$\\{b:-|\\$\\{a//){0,24}"
 }
 
-fn check_places(text: &str) {
-    match parse(text) {
-        Ok(file) => {
-            for step in file.stages.iter().flat_map(|stage| &stage.steps).chain(&file.global_args) {
-                assert!(text.get(step.span.bytes()).is_some(), "{step:?}");
-                let lines = text[..step.span.start].matches('\n').count() + 1;
-                assert_eq!(step.span.first_line, lines, "{step:?}");
-            }
-        }
-        Err(diagnostics) => {
-            assert!(!diagnostics.0.is_empty());
-            for diagnostic in &diagnostics.0 {
-                assert!(text.get(diagnostic.span.bytes()).is_some(), "{diagnostic:?}");
-                render_excerpt(text, "f", &diagnostic.span);
-            }
-        }
-    }
-}
-
 proptest! {
     #[test]
-    fn parse_never_panics(text in any::<String>()) {
-        check_places(&text);
+    fn any_text_parses_or_says_why(text in any::<String>()) {
+        property::parsing(&text);
     }
 
     #[test]
-    fn parse_never_panics_on_likely_text(text in dockerfile_like()) {
-        check_places(&text);
-        check_places(&format!("FROM a\n{text}"));
-        let _ = parse_onbuild(&text, '`').map_err(|error| error.render(&text, "f"));
+    fn likely_text_parses_or_says_why(text in dockerfile_like()) {
+        property::parsing(&text);
+        property::parsing(&format!("FROM a\n{text}"));
     }
 
     #[test]
-    fn expand_never_panics(word in word_like(), any in any::<String>()) {
-        let env = |name: &str| (name != "b").then(|| "aabca*".to_owned());
-        for word in [&word, &any] {
-            for escape in ['\\', '`'] {
-                let _ = expand(word, escape, &env);
-                let _ = expand_words(word, escape, &env);
-            }
-            let _ = expand_heredoc(word, &env);
-        }
+    fn words_expand_or_say_why(word in word_like(), value in word_like(), any in any::<String>()) {
+        property::expansion(&word, &value);
+        property::expansion(&any, &word);
     }
 
     #[test]
-    fn matching_never_panics(pattern in "[!*?\\[\\]^\\\\/.a-bä-]{0,12}", path in "[ab./\\[-]{0,12}") {
+    fn patterns_match_or_say_why(pattern in "[!*?\\[\\]^\\\\/.a-bä-]{0,12}", path in "[ab./\\[-]{0,12}") {
         let _ = glob::matches(&pattern, &path);
-        if let Ok(file) = IgnoreFile::parse(&pattern) {
-            file.ignores(&path);
-            file.can_skip_dir(&path);
-        }
+        property::ignoring(&pattern, &path);
     }
 
     #[test]
@@ -106,10 +75,6 @@ proptest! {
         directory in "[ab]{1,2}(/[ab]{1,2})?",
         below in "[ab]{1,2}(/[ab]{1,2}){0,2}",
     ) {
-        let file = IgnoreFile::parse(&lines.join("\n")).unwrap();
-        if file.can_skip_dir(&directory) {
-            let path = format!("{directory}/{below}");
-            prop_assert!(file.ignores(&path), "{path}");
-        }
+        property::ignoring(&lines.join("\n"), &format!("{directory}/{below}"));
     }
 }
