@@ -14,7 +14,7 @@ use crate::oci::{ChainId, ContainerConfig, Platform};
 use crate::store::CacheKey;
 
 /// Raise it when the meaning of a step changes: older records are then never found.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Everything a key covers.
 #[derive(Serialize)]
