@@ -20,6 +20,7 @@ pub const TESTS: &[(&str, fn())] = &[
     ("files_are_those_of_the_callers_mounts", files_are_those_of_the_callers_mounts),
     ("a_step_may_serve_a_file_system_itself", a_step_may_serve_a_file_system_itself),
     ("files_are_open_to_everybody", files_are_open_to_everybody),
+    ("what_is_not_answered_is_the_kernel_s", what_is_not_answered_is_the_kernel_s),
     ("the_kernel_driver_says_what_to_take", the_kernel_driver_says_what_to_take),
 ];
 
@@ -347,6 +348,40 @@ fn files_are_open_to_everybody() {
     for rootfs in RECORDING {
         let said = told(&bench, rootfs, Seccomp::Default, TRESPASS);
         assert_eq!(said, ["65534 True kept", "0 0o100600 kept and more"], "{rootfs:?}");
+    }
+}
+
+/// What a procfs has in a process's directory, and who sent a message.
+const UNANSWERED: &str = r#"
+import errno, os, socket, struct
+os.setresgid(34, 34, 34), os.setresuid(33, 33, 33)
+ids = [line.split() for line in open("/proc/self/status") if line.startswith(("Uid:", "Gid:"))]
+print(os.stat(f"/proc/{os.getpid()}").st_uid, ids)
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+other.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+def sent(uid, gid):
+    data = struct.pack("3i", os.getpid(), uid, gid)
+    try:
+        one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, data)])
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return struct.unpack("3i", other.recvmsg(1, 64)[1][0][2])[1:]
+one.send(b"x")
+print(struct.unpack("3i", other.recvmsg(1, 64)[1][0][2])[1:], sent(0, 0), sent(33, 34))
+"#;
+
+/// As `src/sandbox/identity/mod.rs` says: in these places everybody is root.
+fn what_is_not_answered_is_the_kernel_s() {
+    if !has_python() {
+        println!("skipped: needs python3");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let bench = one_id(scratch.path());
+    for rootfs in RECORDING {
+        let said = told(&bench, rootfs, Seccomp::Default, UNANSWERED);
+        let ids = "33 [['Uid:', '0', '0', '0', '0'], ['Gid:', '0', '0', '0', '0']]";
+        assert_eq!(said, [ids, "(0, 0) (0, 0) EINVAL"], "{rootfs:?}");
     }
 }
 

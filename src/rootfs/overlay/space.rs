@@ -124,7 +124,8 @@ impl Overlay {
         Ok(None)
     }
 
-    /// `attributes` with what a file with holes really occupies.
+    /// `attributes` with what a file with holes really occupies. Where that cannot be asked, they keep what a file without
+    /// holes would occupy: whoever reads the bytes is told what is wrong, and whoever lists a directory gets its names.
     pub fn measured(&self, tree: &Tree, mut attributes: Attributes) -> Attributes {
         let occupied = match tree.data(attributes.id) {
             Ok(Data::Backed { dense: false, .. }) => {
