@@ -15,6 +15,7 @@
 
 mod bud;
 mod cache;
+mod caches;
 mod call;
 mod doctor;
 mod environment;
@@ -79,6 +80,7 @@ struct Global {
 enum Verb {
     #[command(visible_aliases = ["build", "build-using-dockerfile"])]
     Bud(Box<bud::Args>),
+    Cache(caches::Args),
     Doctor(doctor::Args),
     Images(images::Args),
     Info(info::Args),
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
         Verb::Bud(args) => bud::run(*args, &context),
+        Verb::Cache(args) => caches::run(&args, &context),
         Verb::Doctor(args) => doctor::run(&args, &context),
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),

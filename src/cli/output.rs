@@ -1,7 +1,7 @@
 //! What a verb answers, on stdout.
 
-use std::fs::Permissions;
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{File, Permissions};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -19,10 +19,15 @@ pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
 }
 
 /// Writes a file that is whole or is not there. What is no regular file (a pipe, a terminal) is written to as it is.
-pub(super) fn file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let write = || {
+pub(super) fn file(path: &Path, mut bytes: &[u8]) -> Result<(), Failure> {
+    stream(path, &mut bytes)
+}
+
+/// The same with all that `source` gives.
+pub(super) fn stream(path: &Path, source: &mut dyn Read) -> Result<(), Failure> {
+    let mut write = || {
         if path.exists() && !path.is_file() {
-            return std::fs::write(path, bytes);
+            return io::copy(source, &mut File::create(path)?).map(drop);
         }
         // through a symlink, not over it
         let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -30,7 +35,7 @@ pub(super) fn file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let mut whole = tempfile::Builder::new()
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory.unwrap_or(Path::new(".")))?;
-        whole.write_all(bytes)?;
+        io::copy(source, &mut whole)?;
         whole.persist(&path)?;
         Ok(())
     };

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use crate::layer::Written;
 
-pub(crate) use freeze::remove_tree;
+pub(crate) use freeze::{pack, remove_tree};
 pub use ownership::{Creators, Device, Files, Ids, Inode, Maker, Owner, Ownership, Record, Register};
 pub use served::Requests;
 pub use server::Server;

@@ -1,7 +1,7 @@
 //! Running jobs, and the small requests beside them.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::cancel::Wake;
 use super::cgroup::ControlGroup;
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
-use super::{Error, Job, Network, Outcome, Owners, RootfsChoice, Sandbox};
+use super::{Error, Job, LayerFiles, Network, Outcome, Owners, RootfsChoice, Sandbox};
 use crate::fuse::{NoRings, Transport};
 use crate::progress::Stream;
 
@@ -133,9 +133,37 @@ impl Sandbox {
         }
     }
 
+    /// Writes what the cache of RUN in `directory` holds into `tar`, owners as steps see them.
+    pub fn pack_cache(&self, directory: &Path, tar: &File) -> Result<(), Error> {
+        match self.ask_with(None, &Request::Pack(directory.to_path_buf()), &[tar.as_fd()])? {
+            Reply::Packed => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Gives the cache of RUN in `directory`, which nobody else has, what `layer` holds in place of what it held. `live`:
+    /// an empty directory of the store. Where it errors the cache is as it was.
+    pub fn fill_cache(&self, directory: &Path, layer: &LayerFiles, live: &Path) -> Result<(), Error> {
+        let (directory, layer) = (directory.to_path_buf(), layer.clone());
+        let request = Request::Fill { directory, layer, live: live.to_path_buf() };
+        match self.ask(Some(live), &request)? {
+            Reply::Filled => Ok(()),
+            other => Err(unexpected(other)),
+        }
+    }
+
     fn ask(&self, live: Option<&Path>, request: &Request) -> Result<Reply, Error> {
+        self.ask_with(live, request, &[])
+    }
+
+    fn ask_with(
+        &self,
+        live: Option<&Path>,
+        request: &Request,
+        with: &[BorrowedFd<'_>],
+    ) -> Result<Reply, Error> {
         let channel = self.connect(live, None)?;
-        channel.send(request, &[])?;
+        channel.send(request, with)?;
         channel.receive()?.ok_or_else(|| self.died())
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, Network, RootfsChoice, Traced};
+use super::{Error, Exit, Groups, Job, LayerFiles, Network, RootfsChoice, Traced};
 use crate::fuse::{NoRings, Transport};
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -76,6 +76,17 @@ pub(crate) enum Request {
     ProbeNetwork(Network),
     /// Remove these directory trees.
     Sweep(Vec<PathBuf>),
+    /// Write what a cache of RUN holds. Descriptor: the tar to write.
+    Pack(PathBuf),
+    /// Give a cache of RUN what a layer holds.
+    Fill {
+        /// The cache.
+        directory: PathBuf,
+        /// All of it, and nothing else.
+        layer: LayerFiles,
+        /// An empty directory of the store.
+        live: PathBuf,
+    },
 }
 
 /// A request that was really made, and the errno if it was refused.
@@ -127,6 +138,10 @@ pub(crate) enum Reply {
     ProbedNetwork(Option<String>),
     /// The trees are gone.
     Swept,
+    /// The tar is written.
+    Packed,
+    /// The cache is filled.
+    Filled,
     /// It cannot be done, and why.
     Refused(String),
 }

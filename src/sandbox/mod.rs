@@ -43,6 +43,7 @@
 //! | - | a device node in a layer | The root is mounted `nodev` |
 
 mod birth;
+mod caches;
 mod credentials;
 mod error;
 mod exec;

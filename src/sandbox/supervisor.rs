@@ -11,10 +11,10 @@ use super::names::Files;
 use super::server::{Answer, Ask};
 use super::step::{self, Outputs, Ready};
 use super::stop::{Watched, until_end};
-use super::{Error, STEPS, mounts, network, sweep, trial};
+use super::{Error, STEPS, caches, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, Told, in_words};
-use crate::runtime::{Exit, Job};
+use crate::runtime::{Exit, Job, LayerFiles, RootfsChoice, Tracing};
 
 /// The directory of a live directory for the roots that mounts show.
 const SHOWN: &str = "shown";
@@ -54,6 +54,17 @@ fn serve(
             entered.leave(&network)?;
             Ok((Reply::ProbedNetwork(program), Vec::new()))
         }
+        Request::Pack(directory) => {
+            let [tar] = given(descriptors)?;
+            caches::pack(&directory, tar)?;
+            Ok((Reply::Packed, Vec::new()))
+        }
+        Request::Fill { directory, layer, live } => {
+            let root = server.prepare_bare(vec![layer], live)?;
+            let filled = caches::fill(&directory, &root);
+            let gone = server.discard();
+            filled.and(gone).map(|()| (Reply::Filled, Vec::new()))
+        }
         Request::Sweep(dirs) => {
             dirs.iter().try_for_each(|dir| sweep::remove(dir))?;
             Ok((Reply::Swept, Vec::new()))
@@ -67,8 +78,7 @@ fn run_job(
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<Served, Error> {
-    let [tar, stdout, stderr] = <[OwnedFd; 3]>::try_from(descriptors)
-        .map_err(|found| Error::Refused(format!("{} descriptors came with a job, not 3", found.len())))?;
+    let [tar, stdout, stderr] = given(descriptors)?;
     let (root, owners) = server.prepare(job)?;
     let outputs = Outputs { stdout, stderr };
     let ended = server
@@ -79,6 +89,12 @@ fn run_job(
     let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
     let ended = ended.and_then(|ended| hidden.and(swept).map(|()| ended));
     freeze_or_discard(ended, &tar, server)
+}
+
+/// The descriptors that belong to a request.
+fn given<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], Error> {
+    <[OwnedFd; N]>::try_from(descriptors)
+        .map_err(|found| Error::Refused(format!("{} descriptors came with a request, not {N}", found.len())))
 }
 
 /// What comes of a step that has ended.
@@ -155,6 +171,16 @@ impl Server<'_> {
         let ask = Ask::Prepare { stack, rootfs, room, tracing };
         match self.ask(&ask, &[])?.0 {
             Answer::Prepared(root, owners) => Ok((root, owners)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Mounts a root in which nothing runs.
+    fn prepare_bare(&self, stack: Vec<LayerFiles>, live: PathBuf) -> Result<PathBuf, Error> {
+        let room = Room { live, shelf: None };
+        let ask = Ask::Prepare { stack, rootfs: RootfsChoice::Auto, room, tracing: Tracing::Off };
+        match self.ask(&ask, &[])?.0 {
+            Answer::Prepared(root, _) => Ok(root),
             other => Err(unexpected(other)),
         }
     }

@@ -20,6 +20,7 @@ mod remove;
 mod same;
 mod upper;
 mod walk;
+mod whole;
 
 pub(super) use descent::Descent;
 pub(super) use entry::{Body, Entry, by_descriptor, metadata_of, read, xattr_names};
@@ -29,3 +30,4 @@ pub(crate) use remove::remove_tree;
 pub(super) use same::is_same;
 pub(super) use upper::Upper;
 pub(super) use walk::{Said, Source, metadata_in, write};
+pub(crate) use whole::pack;

@@ -21,7 +21,10 @@ use super::{bind, copy, layers, owner};
 use crate::runtime::{Attributes, CacheDirectory, Job};
 
 /// What steps see of the directory.
-const DATA: &str = "data";
+pub(in crate::sandbox) const DATA: &str = "data";
+
+/// How what is being made is called, with its step and its number behind it.
+const MAKING: &str = "new-";
 
 /// Makes the tree of what is asked for.
 pub(super) fn tree(
@@ -32,6 +35,7 @@ pub(super) fn tree(
     number: usize,
 ) -> Result<Tree, Error> {
     let directory = bind::open(&cache.path)?;
+    remove_abandoned(&cache.path, &job.live)?;
     let data = match open_data(directory.as_fd()) {
         Err(Errno::NOENT) => make(cache, directory.as_fd(), root, job, (ready, number))?,
         opened => opened.map_err(Error::file("open", cache.path.join(DATA)))?,
@@ -48,6 +52,21 @@ pub(super) fn tree(
     Ok(Tree::copy_of_open(shown.as_fd(), Depth::One)?)
 }
 
+/// Removes what killed steps were making: each is named after its live directory, which is there as long as the step.
+fn remove_abandoned(cache: &Path, live: &Path) -> Result<(), Error> {
+    let leases = live.parent().unwrap_or(live);
+    for entry in std::fs::read_dir(cache).map_err(Error::file("read", cache))? {
+        let name = entry.map_err(Error::file("read", cache))?.file_name();
+        let Some(lease) = name.to_str().and_then(|name| name.strip_prefix(MAKING)?.rsplit_once('-')) else {
+            continue;
+        };
+        if !leases.join(lease.0).try_exists().map_err(Error::file("stat", leases))? {
+            sweep::remove(&cache.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
 fn open_data(directory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(directory, DATA, flags, Mode::empty())
@@ -61,7 +80,7 @@ fn make(
     (ready, number): (Ready<'_>, usize),
 ) -> Result<OwnedFd, Error> {
     let lease = job.live.file_name().unwrap_or_default().to_string_lossy();
-    let name = format!("new-{lease}-{number}");
+    let name = format!("{MAKING}{lease}-{number}");
     let path = cache.path.join(&name);
     rustix::fs::mkdirat(directory, &name, Mode::from_raw_mode(0o755))
         .map_err(Error::file("create", &path))?;

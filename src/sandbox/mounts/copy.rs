@@ -24,7 +24,11 @@ use super::owner::names;
 const MAX_DEPTH: usize = 512;
 
 /// Copies what is in `from`, called `name`, into the empty directory `to`, and the attributes of the directory itself.
-pub(super) fn directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &Path) -> Result<(), Error> {
+pub(in crate::sandbox) fn directory(
+    from: BorrowedFd<'_>,
+    to: BorrowedFd<'_>,
+    name: &Path,
+) -> Result<(), Error> {
     let mut copier = Copier { to, made: HashMap::new() };
     let copied = copier
         .contents(from, to, Path::new(""), 0)

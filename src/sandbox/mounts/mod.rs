@@ -6,7 +6,7 @@
 
 mod bind;
 mod cache;
-mod copy;
+pub(super) mod copy;
 mod layers;
 mod overlay;
 mod owner;
@@ -24,6 +24,8 @@ use super::root::{self, StepRoot};
 use super::step::Ready;
 use super::target::Stub;
 use crate::runtime::{Access, Job, Mount, Right, Source};
+
+pub(super) use cache::DATA as CACHE_DATA;
 
 /// The directory of a live directory where overlays of volumes keep what is written.
 pub(super) const WRITTEN: &str = "volumes";

@@ -2,6 +2,7 @@
 
 mod bind;
 mod cache;
+mod carried;
 mod flags;
 mod secret;
 mod ssh;
