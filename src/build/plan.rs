@@ -1,7 +1,6 @@
 //! Which stages a target needs.
 //!
-//! Stages are named by FROM … AS, by their index, or not at all; a later stage hides an earlier one of the
-//! same name. Only what the target reaches is built. Whatever this version cannot carry out is refused
+//! Only what the target reaches is built. Whatever this version cannot carry out is refused
 //! here, by name, before the first step runs.
 
 use std::collections::BTreeMap;
@@ -10,21 +9,10 @@ use super::StepError;
 use super::copy::path_of;
 use super::copy::remote::Remote;
 use super::named::{Contexts, Named};
-use crate::dockerfile::{Copy, Dockerfile, Instruction, MountSpec, Step};
+use crate::dockerfile::{Copy, Dockerfile, Instruction, Needs, Step, reachable_stages};
 use crate::oci::Platform;
 
-/// The index of the stage called `name` among the first `before` ones: the last of that name, or the one
-/// with that number.
-pub(super) fn find(dockerfile: &Dockerfile, name: &str, before: usize) -> Option<usize> {
-    named(dockerfile, name, before).or_else(|| name.parse().ok().filter(|&index| index < before))
-}
-
-/// The last of the first `before` stages that has this name. FROM knows no numbers.
-pub(super) fn named(dockerfile: &Dockerfile, name: &str, before: usize) -> Option<usize> {
-    dockerfile.stages[..before]
-        .iter()
-        .rposition(|stage| stage.from.value.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
-}
+pub(super) use crate::dockerfile::{find_stage as find, named_stage as named};
 
 /// What names lead to: a context of the name goes before a stage.
 pub(super) struct Names<'a> {
@@ -85,40 +73,20 @@ pub(super) fn reachable(
     target: usize,
     expand: &dyn Fn(&str) -> String,
 ) -> BTreeMap<usize, Option<usize>> {
-    let mut reached = BTreeMap::new();
-    let mut needed = vec![false; target + 1];
-    needed[target] = true;
-    // Stages only refer to earlier ones, so one pass from the end sees every need.
-    for index in (0..=target).rev() {
-        if !needed[index] {
-            continue;
-        }
+    let needs = |index: usize| {
         let stage = &names.dockerfile.stages[index];
         let from = &stage.from.value;
         // A context in its place: what it would need, nobody does.
-        let (base, steps) = match from.name.as_deref().and_then(|own| names.context(own, index)) {
-            Some(context) => (context.stage(), &[][..]),
-            None => (names.base(&expand(&from.image), index), &stage.steps[..]),
-        };
-        let sources = steps.iter().flat_map(source_stages);
-        for earlier in base.into_iter().chain(sources.filter_map(|name| names.source(&name, index))) {
-            needed[earlier] = true;
+        if let Some(context) = from.name.as_deref().and_then(|own| names.context(own, index)) {
+            return Needs { base: context.stage(), sources: Vec::new() };
         }
-        reached.insert(index, base);
-    }
-    reached
-}
-
-fn source_stages(step: &Step) -> Vec<String> {
-    match &step.instruction {
-        Instruction::Copy(copy) | Instruction::Add(copy) => copy.from.iter().cloned().collect(),
-        // what does not parse yet waits for its variables
-        Instruction::Run(run) => {
-            let specs = run.mounts.iter().filter_map(|mount| MountSpec::parse(&mount.value).ok());
-            specs.filter_map(|spec| spec.from().map(str::to_owned)).collect()
+        let sources = stage.sources();
+        Needs {
+            base: names.base(&expand(&from.image), index),
+            sources: sources.iter().filter_map(|name| names.source(name, index)).collect(),
         }
-        _ => Vec::new(),
-    }
+    };
+    reachable_stages(target, &needs)
 }
 
 /// Refuses what the language has and this version does not carry out.

@@ -48,6 +48,7 @@ mod script;
 mod signal;
 mod source;
 mod span;
+mod stages;
 mod suggest;
 mod words;
 mod written;
@@ -70,6 +71,7 @@ pub use port::{PortError, ports};
 pub use script::Script;
 pub use signal::{InvalidSignal, check_signal};
 pub use span::{Span, Spanned};
+pub use stages::{Needs, find_stage, named_stage, reachable_stages};
 pub(crate) use suggest::did_you_mean;
 
 #[cfg(test)]

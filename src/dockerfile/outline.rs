@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::globals::Globals;
+use super::stages::{Needs, find_stage, named_stage, reachable_stages};
 use super::written::{self, Written};
 use super::{Dockerfile, Instruction, MountSpec, Span, Stage};
 
@@ -162,41 +163,16 @@ impl Outline {
 
 /// The stages that `target` needs, itself included, in the order of the file.
 fn needed(dockerfile: &Dockerfile, target: usize, globals: &Globals) -> Vec<usize> {
-    let mut needed = vec![false; target + 1];
-    needed[target] = true;
-    // stages refer to earlier ones only
-    for index in (0..=target).rev() {
-        if !needed[index] {
-            continue;
-        }
+    let needs = |index: usize| {
         let stage = &dockerfile.stages[index];
-        let earlier = |name: &str| {
-            let has = |stage: &Stage| stage.from.value.name.as_deref() == Some(&name.to_lowercase());
-            dockerfile.stages[..index].iter().rposition(has)
-        };
-        let base = globals.expanded(&stage.from.value.image).and_then(|name| earlier(&name));
-        let sources = sources(stage)
-            .into_iter()
-            .filter_map(|name| earlier(&name).or_else(|| name.parse().ok().filter(|&number| number < index)));
-        let found: Vec<usize> = base.into_iter().chain(sources).collect();
-        for index in found {
-            needed[index] = true;
+        let base = globals.expanded(&stage.from.value.image);
+        let sources = stage.sources();
+        Needs {
+            base: base.and_then(|name| named_stage(dockerfile, &name, index)),
+            sources: sources.iter().filter_map(|name| find_stage(dockerfile, name, index)).collect(),
         }
-    }
-    (0..=target).filter(|&index| needed[index]).collect()
-}
-
-/// What COPY and the mounts of RUN read besides the context.
-fn sources(stage: &Stage) -> Vec<String> {
-    let of_step = |instruction: &Instruction| match instruction {
-        Instruction::Copy(copy) => copy.from.iter().cloned().collect::<Vec<_>>(),
-        Instruction::Run(run) => {
-            let specs = run.mounts.iter().filter_map(|mount| MountSpec::parse(&mount.value).ok());
-            specs.filter_map(|spec| spec.from().map(str::to_owned)).collect()
-        }
-        _ => Vec::new(),
     };
-    stage.steps.iter().flat_map(|step| of_step(&step.instruction)).collect()
+    reachable_stages(target, &needs).into_keys().collect()
 }
 
 /// What the comments right before an instruction say of `name`.
