@@ -20,6 +20,8 @@ mod image;
 mod kill;
 mod lanes;
 mod limits;
+#[path = "../loopback/mod.rs"]
+mod loopback;
 mod manual;
 mod outputs;
 mod platforms;

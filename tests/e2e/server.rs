@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::loopback::Loopback;
 use crate::support::tool;
 
 /// What was asked.
@@ -30,10 +28,8 @@ pub struct Answer(pub u16, pub Vec<(&'static str, String)>, pub Vec<u8>);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
+    listener: Loopback,
     seen: Arc<Mutex<Vec<Request>>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -57,32 +53,21 @@ impl Server {
         tls: Option<Arc<ServerConfig>>,
         script: impl Fn(&Request, usize) -> Answer + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (requests, stopped) = (Arc::clone(&seen), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                let stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                match &tls {
-                    None => serve(stream, &script, &requests),
-                    Some(config) => {
-                        let connection = ServerConnection::new(Arc::clone(config)).unwrap();
-                        serve(StreamOwned::new(connection, stream), &script, &requests);
-                    }
-                }
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let requests = Arc::clone(&seen);
+        let listener = Loopback::start(move |stream| match &tls {
+            None => serve(stream, &script, &requests),
+            Some(config) => {
+                let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                serve(StreamOwned::new(connection, stream), &script, &requests);
             }
         });
-        Self { address, seen, stop, thread: Some(thread) }
+        Self { listener, seen }
     }
 
     /// `127.0.0.1:port`.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// What was asked since the last time.
@@ -122,17 +107,6 @@ fn read(stream: &mut impl Read) -> Option<Request> {
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
     Some(Request { path, headers })
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(self.address));
-        let outcome = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            outcome.unwrap().unwrap();
-        }
-    }
 }
 
 /// Writes a key and a certificate for 127.0.0.1 into `directory`, signed by itself.

@@ -1,6 +1,8 @@
 //! The room against a scripted server, which says what no sane registry would.
 
 pub(crate) mod daemon;
+#[path = "../../../tests/loopback/mod.rs"]
+mod loopback;
 mod real;
 pub(crate) mod scripted;
 

@@ -4,11 +4,9 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::net::{SocketAddr, TcpStream};
+
+use super::loopback::Loopback;
 
 /// What was asked.
 pub(crate) struct Request {
@@ -134,52 +132,24 @@ impl Reply {
 }
 
 /// A running server. Dropping it stops it, and fails the test if the script did.
-pub(crate) struct Server {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(crate) struct Server(Loopback);
 
 impl Server {
     /// Answers with `script`, which is told how many requests of the same method and path came before.
     pub(crate) fn start(script: impl Fn(&Request, usize) -> Reply + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut counts = HashMap::new();
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-                let Some(request) = Request::read(&stream) else { continue };
-                let count: &mut usize =
-                    counts.entry((request.method.clone(), request.path.clone())).or_default();
-                let reply = script(&request, *count);
-                *count += 1;
-                // A client that has heard enough hangs up.
-                drop(reply.write(&mut stream, request.method == "HEAD"));
-            }
-        });
-        Self { address, stop, thread: Some(thread) }
+        let mut counts = HashMap::new();
+        Self(Loopback::start(move |mut stream| {
+            let Some(request) = Request::read(&stream) else { return };
+            let count: &mut usize = counts.entry((request.method.clone(), request.path.clone())).or_default();
+            let reply = script(&request, *count);
+            *count += 1;
+            // A client that has heard enough hangs up.
+            drop(reply.write(&mut stream, request.method == "HEAD"));
+        }))
     }
 
     /// `127.0.0.1:port`.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(TcpStream::connect(self.address));
-        let outcome = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            outcome.unwrap().unwrap();
-        }
+        self.0.address()
     }
 }
