@@ -6,7 +6,7 @@ use super::output;
 use crate::runtime::Sandbox;
 use crate::store::Store;
 
-/// Remove what only saves work: images without a name, the build cache, caches of RUN
+/// Remove what only saves work: images without a name, the build cache, caches of RUN, what is known of URLs
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Images with names too
@@ -20,6 +20,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
     store.forget_cached()?;
+    match store.forget_downloads()? {
+        0 => {}
+        count => output::line(format_args!("{count} records of URLs"))?,
+    }
     for image in store.images()? {
         if !args.all && !image.names.is_empty() {
             continue;

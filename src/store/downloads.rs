@@ -35,6 +35,20 @@ impl Store {
         self.tmp_file_of(&bytes)?.rename(&path)
     }
 
+    /// Forgets every URL; tells how many they were.
+    pub fn forget_downloads(&self) -> Result<usize, Error> {
+        let room = self.root().join("rbuild/downloads");
+        let Some(entries) = if_present(fs::read_dir(&room)).at("list", &room)? else { return Ok(0) };
+        let mut forgotten = 0;
+        for entry in entries {
+            let path = entry.at("list", &room)?.path();
+            if if_present(fs::remove_file(&path)).at("remove", &path)?.is_some() {
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
     fn download_path(&self, key: &CacheKey) -> Result<PathBuf, Error> {
         Ok(self.root().join("rbuild/downloads").join(key.checked()?))
     }
@@ -54,6 +68,9 @@ mod tests {
             store.remember(&key, &text).unwrap();
             assert_eq!(store.remembered::<String>(&key).unwrap().as_deref(), Some(text));
         }
+        assert_eq!(store.forget_downloads().unwrap(), 1);
+        assert_eq!(store.forget_downloads().unwrap(), 0);
+        assert_eq!(store.remembered::<String>(&key).unwrap(), None);
         for torn in ["", "\"tw", "7"] {
             fs::write(store.download_path(&key).unwrap(), torn).unwrap();
             assert_eq!(store.remembered::<String>(&key).unwrap(), None, "{torn:?}");
