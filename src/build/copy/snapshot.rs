@@ -78,3 +78,53 @@ impl Snapshot {
         Ok(self.digests.get_or_init(|| digests))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::super::context::Context;
+    use super::*;
+
+    /// What becomes of a file between the two times that it is read.
+    type Change = fn(&Path);
+
+    #[test]
+    fn what_was_hashed_is_written_or_nothing_is() {
+        let rows: [(&str, Change, bool); 6] = [
+            ("nothing", |_| {}, true),
+            ("another file", |path| fs::write(path.with_file_name("g"), "gg").unwrap(), true),
+            // same length, same times: only its bytes tell
+            (
+                "other bytes",
+                |path| {
+                    let times = fs::metadata(path).unwrap().modified().unwrap();
+                    fs::write(path, "ab").unwrap();
+                    fs::File::options().write(true).open(path).unwrap().set_modified(times).unwrap();
+                },
+                false,
+            ),
+            ("longer", |path| fs::write(path, "aaa").unwrap(), false),
+            ("shorter", |path| fs::write(path, "a").unwrap(), false),
+            ("empty", |path| fs::write(path, "").unwrap(), false),
+        ];
+        for (row, change, same) in rows {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("f");
+            fs::write(&path, "aa").unwrap();
+            let context = Arc::new(Context::of_directory(directory.path(), "the context").unwrap());
+            let snapshot = Snapshot::of(Tree::Context(context), "/").unwrap();
+            let content = snapshot.content().unwrap();
+            change(&path);
+            assert_eq!(snapshot.content().unwrap(), content, "{row}: one digest for its whole life");
+            let written = snapshot.write(tempfile::tempfile().unwrap());
+            assert_eq!(written.is_ok(), same, "{row}");
+            if let Err(error) = written {
+                let told = error.to_string();
+                assert!(told.starts_with("f of the context: changed while it was copied"), "{row}: {told}");
+            }
+        }
+    }
+}
