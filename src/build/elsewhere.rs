@@ -12,7 +12,7 @@ use super::StepError;
 use super::copy::tree::{Found, Item};
 use crate::git::{self, Git};
 use crate::layer::{EntryKind, Metadata, Timestamp};
-use crate::oci::Digest;
+use crate::oci::{Digest, base64};
 use crate::progress::Sink;
 use crate::runtime::{Cancel, Secret};
 use crate::store::{CacheKey, Store, TmpFile};
@@ -110,9 +110,11 @@ impl Access<'_> {
         known: Option<&Document>,
         file: &TmpFile,
     ) -> Result<Option<Document>, StepError> {
-        let validators = known.map(|document| &document.validators);
+        let known = known.map(|document| &document.validators);
+        let authorization = self.authorization_of_file(url)?;
+        let request = web::Request { url, known, authorization: authorization.as_deref() };
         let cancelled = || self.cancel.is_cancelled();
-        match web::fetch(self.web, url, validators, file.file(), &cancelled) {
+        match web::fetch(self.web, request, file.file(), &cancelled) {
             Ok(Answer::Unchanged) => Ok(None),
             Ok(Answer::Document(document)) => Ok(Some(document)),
             Err(web::Error::Cancelled) => Err(StepError::Cancelled),
@@ -128,13 +130,69 @@ impl Access<'_> {
         Ok(Body { file, name, digest, size, modified })
     }
 
-    /// Has git do `work`.
-    pub(super) fn git<T>(&self, work: &dyn Fn(&Git<'_>) -> Result<T, git::Error>) -> Result<T, StepError> {
+    /// Has git do `work` about `remote`.
+    pub(super) fn git<T>(
+        &self,
+        remote: &git::Remote,
+        work: &dyn Fn(&Git<'_>) -> Result<T, git::Error>,
+    ) -> Result<T, StepError> {
         let cancelled = || self.cancel.is_cancelled();
-        work(&Git { cancelled: &cancelled }).map_err(|error| match error {
-            git::Error::Cancelled => StepError::Cancelled,
-            error => error.into(),
-        })
+        let authorization = self.authorization_of_repository(&remote.url)?;
+        work(&Git { cancelled: &cancelled, authorization, limit: self.web.limit }).map_err(
+            |error| match error {
+                git::Error::Cancelled => StepError::Cancelled,
+                error => error.into(),
+            },
+        )
+    }
+
+    /// What the secrets `HTTP_AUTH_HEADER_HOST` and `HTTP_AUTH_TOKEN_HOST` say of the host of `url`.
+    fn authorization_of_file(&self, url: &str) -> Result<Option<String>, StepError> {
+        for host in hosts(url) {
+            if let Some(header) = self.secret(&format!("HTTP_AUTH_HEADER_{host}"))? {
+                return Ok(Some(header));
+            }
+            if let Some(token) = self.secret(&format!("HTTP_AUTH_TOKEN_{host}"))? {
+                return Ok(Some(format!("Bearer {token}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the secrets `GIT_AUTH_HEADER.HOST`, `GIT_AUTH_TOKEN.HOST`, `GIT_AUTH_HEADER` and `GIT_AUTH_TOKEN` say, in this
+    /// order.
+    fn authorization_of_repository(&self, url: &str) -> Result<Option<String>, StepError> {
+        let hosts = hosts(url);
+        if hosts.is_empty() {
+            return Ok(None);
+        }
+        for suffix in hosts.iter().map(|host| format!(".{host}")).chain([String::new()]) {
+            if let Some(header) = self.secret(&format!("GIT_AUTH_HEADER{suffix}"))? {
+                return Ok(Some(header));
+            }
+            if let Some(token) = self.secret(&format!("GIT_AUTH_TOKEN{suffix}"))? {
+                return Ok(Some(format!("basic {}", base64(format!("x-access-token:{token}").as_bytes()))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The secret `id` as one line, without the blanks around it.
+    fn secret(&self, id: &str) -> Result<Option<String>, StepError> {
+        let Some(secret) = self.secrets.get(id) else { return Ok(None) };
+        match std::str::from_utf8(secret.as_bytes()).map(str::trim) {
+            Ok(line) if !line.contains(char::is_control) => Ok(Some(line.to_owned())),
+            _ => Err(StepError::Invalid(format!("secret {id:?} is no line of text, and so no header"))),
+        }
+    }
+}
+
+/// What a secret for `url` may be called by: its host with the port that is written, and without.
+fn hosts(url: &str) -> Vec<String> {
+    let Some(host) = web::host(url) else { return Vec::new() };
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => vec![host.clone(), name.to_owned()],
+        _ => vec![host],
     }
 }
 

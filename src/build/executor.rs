@@ -6,6 +6,7 @@ use std::thread;
 
 use super::checks::Checks;
 use super::context::Context;
+use super::copy::told;
 use super::finish::{self, Saving};
 use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
@@ -264,7 +265,7 @@ impl<'a> Executor<'a> {
         let stages = self.dockerfile.stages.len();
         let total = self.dockerfile.stages[stage].steps.len() + 1;
         let stage = (stages > 1).then_some((stage + 1, stages));
-        self.sink.event(Event::Step { stage, index, total, text: text.to_owned() });
+        self.sink.event(Event::Step { stage, index, total, text: told(text) });
     }
 
     /// What tells the news of stage `index` from those of others.
@@ -308,7 +309,7 @@ fn at(options: &Options, span: Span, text: &str, source: StepError) -> Error {
         source => (span, Box::new(source)),
     };
     let (file, line) = options.dockerfile.place(&span);
-    let place = Place { file: file.to_owned(), line, span, text: text.to_owned() };
+    let place = Place { file: file.to_owned(), line, span, text: told(text) };
     Error::Step { place: Box::new(place), source }
 }
 

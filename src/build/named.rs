@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::context::{InvalidOrigin, Origin};
-use crate::git;
 use crate::oci::{Platform, Reference};
 use crate::transfer::Layout;
+use crate::web;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(super) fn shown(name: &str, origin: &Origin) -> String {
     match origin {
         Origin::Path(path) => format!("the context {name:?} ({})", path.display()),
         Origin::Stdin => format!("the context {name:?}"),
-        Origin::Url(url) => format!("the context {name:?} ({})", git::without_password(url)),
+        Origin::Url(url) => format!("the context {name:?} ({})", web::redacted(url)),
         Origin::Git(remote) => format!("the context {name:?} ({})", remote.shown()),
     }
 }

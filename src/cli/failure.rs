@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::dockerfile::Script;
 use crate::runtime::Exit;
-use crate::{build, oci, registry, runtime, store, transfer};
+use crate::{build, git, oci, registry, runtime, store, transfer, web};
 
 /// rbuild itself could not do it.
 const GENERIC: u8 = 125;
@@ -74,12 +74,24 @@ impl Failure {
     pub(super) fn report(self) -> ExitCode {
         // A message may be many lines of excerpts.
         let mut text = format!("Error: {}\n", self.message.trim_end());
-        text.extend(self.excerpt);
+        text.extend(self.excerpt.iter().flat_map(|excerpt| excerpt.split_inclusive('\n')).map(untold));
         text.extend(self.hint.map(|hint| format!("hint: {hint}\n")));
+        // A password that stands in the Dockerfile, or on the command line, goes into no log.
+        let text: String = text.split_inclusive('\n').map(git::without_passwords).collect();
         // Where stderr is closed there is nobody left to tell.
         drop(std::io::stderr().write_all(text.as_bytes()));
         ExitCode::from(self.code)
     }
+}
+
+/// A line of a Dockerfile without what its URLs should not have told it.
+fn untold(line: &str) -> String {
+    let word = |word: &str| {
+        let is_url = ["http://", "https://"].iter().any(|scheme| word.starts_with(scheme));
+        let (url, end) = word.split_at(word.trim_end().len());
+        if is_url && git::Remote::parse(url).is_none() { web::redacted(url) + end } else { word.to_owned() }
+    };
+    line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The message with its sources. A transparent error and its source say the same; it is said once.

@@ -56,6 +56,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The repository goes on beyond [`super::Git::limit`].
+    #[error("git {command}: the repository takes more than {limit} bytes, or than {files} files")]
+    TooLarge {
+        /// What it was to do.
+        command: String,
+        /// The bound, in bytes.
+        limit: u64,
+        /// The bound on its files.
+        files: u64,
+    },
     /// It was asked to stop.
     #[error("interrupted")]
     Cancelled,

@@ -11,19 +11,29 @@
 mod command;
 mod error;
 mod remote;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use command::Command;
 pub use error::Error;
-pub use remote::{InvalidRemote, Mtime, Remote, is_commit, without_password};
+pub use remote::{InvalidRemote, Login, Mtime, Remote, is_commit, without_password, without_passwords};
 
 /// How git is run.
 pub struct Git<'a> {
     /// Asked several times a second whether to give up.
     pub cancelled: &'a dyn Fn() -> bool,
+    /// The header `Authorization` for the server of the repository, in the place of what its URL says. It is on no command
+    /// line and in no file.
+    pub authorization: Option<String>,
+    /// The most that a checkout may take, in bytes, with its `.git` and its submodules.
+    pub limit: u64,
 }
+
+/// The most files of a checkout: what a layer may have.
+const MAX_FILES: u64 = 2_000_000;
 
 impl Git<'_> {
     /// The commit that `remote` names: its ref, else the branch that the repository has checked out. A branch goes
@@ -34,7 +44,7 @@ impl Git<'_> {
             return checked(remote, wanted.to_ascii_lowercase());
         }
         let peeled = format!("{wanted}^{{}}");
-        let listed = Command::network(["ls-remote", "--", &remote.url, wanted, &peeled]).run(self)?;
+        let listed = Command::network(remote, ["ls-remote", "--", &remote.url, wanted, &peeled]).run(self)?;
         let rows: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.split_once('\t')).collect();
         let named = |name: String| rows.iter().find(|(_, row)| *row == name).map(|(commit, _)| *commit);
         let candidates = [
@@ -65,7 +75,7 @@ impl Git<'_> {
             &remote.url,
             commit,
         ];
-        match Command::network(one).within(directory).run(self) {
+        match Command::network(remote, one).within(directory).run(self) {
             // Old servers give no commit but by a name that leads to it.
             Err(Error::Failed { .. }) => {
                 let all = [
@@ -76,7 +86,7 @@ impl Git<'_> {
                     &remote.url,
                     "+refs/*:refs/rbuild/*",
                 ];
-                Command::network(all).within(directory).run(self)?;
+                Command::network(remote, all).within(directory).run(self)?;
             }
             outcome => drop(outcome?),
         }
@@ -108,14 +118,16 @@ impl Git<'_> {
         Command::local(["config", "remote.origin.url", &remote.url]).within(directory).run(self)?;
         let update = ["submodule", "--quiet", "update", "--init", "--recursive", "--checkout"];
         let shallow = update.into_iter().chain(["--depth=1"]);
-        match Command::network(shallow).within(directory).run(self) {
+        match Command::network(remote, shallow).within(directory).run(self) {
             // A server of plain files gives no part of a history.
-            Err(Error::Failed { .. }) => Command::network(update).within(directory).run(self).map(drop),
+            Err(Error::Failed { .. }) => {
+                Command::network(remote, update).within(directory).run(self).map(drop)
+            }
             outcome => outcome.map(drop),
         }
     }
 
-    /// Takes away `.git`, or what in it names a password or this run.
+    /// Takes away `.git`, or what in it names this run.
     fn tidy(&self, remote: &Remote, directory: &Path) -> Result<(), Error> {
         if !remote.keep_git_dir {
             return each(directory, &|path, name| {
@@ -123,17 +135,31 @@ impl Git<'_> {
             });
         }
         Command::local(["config", "remote.origin.url", &remote.url]).within(directory).run(self)?;
-        let user = remote::password(&remote.url);
         each(&directory.join(".git"), &|path, name| match name {
-            "FETCH_HEAD" | "ORIG_HEAD" => remove(path),
-            // Those of submodules begin as the repository's own.
-            "config" => match user {
-                Some(user) => fs::write(path, fs::read_to_string(path)?.replace(user, "")),
-                None => Ok(()),
-            },
+            // the repository's own and those of submodules, and not a branch of that name
+            "FETCH_HEAD" | "ORIG_HEAD" if path.with_file_name("objects").is_dir() => remove(path),
             _ => Ok(()),
         })
     }
+}
+
+/// What the files below `directory` take, in bytes, and how many they are, as far as it can be told while git is at work.
+fn size(directory: &Path) -> (u64, u64) {
+    let (mut bytes, mut files) = (0, 0);
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        // what is gone again takes nothing
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            files += 1;
+            if metadata.is_dir() {
+                pending.push(entry.path());
+            } else {
+                bytes += metadata.len();
+            }
+        }
+    }
+    (bytes, files)
 }
 
 /// `commit`, if it is the one that the checksum asks for.

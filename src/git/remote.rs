@@ -7,8 +7,10 @@
 /// A repository, and what of it is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
-    /// What git is given: without query and fragment.
+    /// What git is given: without query, fragment and password.
     pub url: String,
+    /// What the URL says of who asks.
+    pub login: Option<Login>,
     /// A branch, a tag or a commit; `None` is what the repository has checked out.
     pub reference: Option<String>,
     /// The directory of it that is wanted, clean and relative.
@@ -23,6 +25,20 @@ pub struct Remote {
     pub submodules: bool,
     /// The time of the files.
     pub mtime: Mtime,
+}
+
+/// A user name and a password, out of a URL.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    pub(super) user: String,
+    /// `None`: none is written.
+    pub(super) password: Option<String>,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(…)")
+    }
 }
 
 /// The modification time of what is checked out.
@@ -63,8 +79,14 @@ impl Remote {
             None if !is_scp_like(url) => return None,
             None => {}
         }
+        let wrong = |why| InvalidRemote { url: without_password(text), why };
+        let (url, login) = match login(url) {
+            Ok(parts) => parts,
+            Err(why) => return Some(Err(wrong(why))),
+        };
         let mut remote = Self {
-            url: url.to_owned(),
+            url,
+            login,
             reference: None,
             subdirectory: None,
             checksum: None,
@@ -74,12 +96,23 @@ impl Remote {
             mtime: Mtime::Commit,
         };
         let read = remote.read(query, fragment);
-        Some(read.map(|()| remote).map_err(|why| InvalidRemote { url: without_password(text), why }))
+        Some(read.map(|()| remote).map_err(wrong))
     }
 
     /// The URL, without its password.
     pub fn shown(&self) -> String {
-        without_password(&self.url)
+        match (&self.login, self.url.split_once("://")) {
+            (Some(_), Some((scheme, rest))) => format!("{scheme}://xxxxx@{rest}"),
+            _ => self.url.clone(),
+        }
+    }
+
+    /// `scheme://host[:port]` of a URL of http or https.
+    pub(super) fn server(&self) -> Option<&str> {
+        let (scheme, rest) = self.url.split_once("://")?;
+        let is_http = ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http));
+        let end = self.url.len() - rest.len() + rest.find('/').unwrap_or(rest.len());
+        is_http.then_some(&self.url[..end])
     }
 
     fn read(&mut self, query: Option<&str>, fragment: Option<&str>) -> Result<(), String> {
@@ -96,7 +129,7 @@ impl Remote {
                 return Err(format!("query {key:?} has multiple values"));
             }
             seen.push(key);
-            self.take(key, &decoded(value)?)?;
+            self.take(key, &decoded_query(value)?)?;
         }
         if self.reference.is_none() {
             self.reference.clone_from(&self.checksum);
@@ -184,6 +217,11 @@ fn is_scp_like(text: &str) -> bool {
 }
 
 /// A value of a query: `%2F` is `/`, `+` a blank.
+fn decoded_query(value: &str) -> Result<String, String> {
+    decoded(&value.replace('+', " "))
+}
+
+/// `%2F` is `/`.
 fn decoded(value: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     let mut rest = value.bytes();
@@ -193,19 +231,40 @@ fn decoded(value: &str) -> Result<String, String> {
                 let digits = [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(b' ')));
                 let [high, low] = digits.map(|digit| digit.to_digit(16));
                 let (Some(high), Some(low)) = (high, low) else {
-                    return Err(format!("invalid escape in query {value:?}"));
+                    return Err(format!("invalid escape in {value:?}"));
                 };
                 u8::try_from(high * 16 + low).unwrap_or(b'?')
             }
-            b'+' => b' ',
             byte => byte,
         });
     }
-    String::from_utf8(bytes).map_err(|_| format!("query {value:?} is no text"))
+    String::from_utf8(bytes).map_err(|_| format!("{value:?} is no text"))
+}
+
+/// `url` without user name and password, and these. Errors where nobody could be told them.
+fn login(url: &str) -> Result<(String, Option<Login>), String> {
+    let Some(userinfo) = password(url) else { return Ok((url.to_owned(), None)) };
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+    match scheme.as_str() {
+        "http" | "https" => {}
+        "ssh" => return Err("ssh takes no password from a URL; use a key".to_owned()),
+        _ => return Err(format!("{scheme}:// knows no users")),
+    }
+    let (user, password) = match userinfo.trim_end_matches('@').split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (userinfo.trim_end_matches('@'), None),
+    };
+    // Not told as it stands: it is the password, perhaps. git's protocol for them is one of lines.
+    let decode = |text: &str| match decoded(text) {
+        Ok(text) if !text.contains(char::is_control) => Ok(text),
+        _ => Err("user name or password has a control character, or an invalid escape".to_owned()),
+    };
+    let login = Login { user: decode(user)?, password: password.map(decode).transpose()? };
+    Ok((url.replacen(userinfo, "", 1), Some(login)))
 }
 
 /// The user name and password before the host of `url`, with the `@`; not the account of ssh.
-pub(super) fn password(url: &str) -> Option<&str> {
+fn password(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let at = rest[..authority].rfind('@')?;
@@ -222,7 +281,7 @@ pub fn without_password(url: &str) -> String {
 }
 
 /// The same for every URL in a line.
-pub(super) fn without_passwords(line: &str) -> String {
+pub fn without_passwords(line: &str) -> String {
     let shown = |word: &str| {
         let scheme = word.find("://").unwrap_or_default();
         let before = word[..scheme].char_indices().rfind(|(_, c)| !c.is_ascii_alphanumeric());
@@ -295,12 +354,23 @@ mod tests {
                 "https://h/a.git?submodules=no: invalid submodules value: \"no\"",
             ),
             ("https://h/a.git?commit=zz", "https://h/a.git?commit=zz: checksum \"zz\" is no commit"),
-            ("https://h/a.git?subdir=%2", "https://h/a.git?subdir=%2: invalid escape in query \"%2\""),
+            ("https://h/a.git?subdir=%2", "https://h/a.git?subdir=%2: invalid escape in \"%2\""),
             (
                 "https://h/a.git#--upload-pack=x",
                 "https://h/a.git#--upload-pack=x: \"--upload-pack=x\" is no ref",
             ),
             ("https://u:p@h/a.git?x=1", "https://xxxxx@h/a.git?x=1: unexpected query \"x\""),
+            ("https://u:p@h/a.git#x", "https://h/a.git x - - - true"),
+            ("ssh://git:p@h/a", "ssh://xxxxx@h/a: ssh takes no password from a URL; use a key"),
+            ("git://u@h/a", "git://xxxxx@h/a: git:// knows no users"),
+            (
+                "https://u:%0a@h/a.git",
+                "https://xxxxx@h/a.git: user name or password has a control character, or an invalid escape",
+            ),
+            (
+                "https://u:%zz@h/a.git",
+                "https://xxxxx@h/a.git: user name or password has a control character, or an invalid escape",
+            ),
         ] {
             assert_eq!(shown(text), want, "{text}");
         }

@@ -4,12 +4,14 @@
 //! go out. Everything that is hashed is serialised with sorted keys and keeps the fields it does not
 //! know, so that the bytes of a manifest or config survive a round trip.
 
+mod base64;
 mod config;
 mod digest;
 mod manifest;
 mod platform;
 mod reference;
 
+pub use base64::base64;
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use digest::{ChainId, DiffId, Digest, Hasher};
 pub use manifest::{Descriptor, ImageIndex, Manifest, media_type};

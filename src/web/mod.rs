@@ -17,7 +17,9 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::header::{ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use reqwest::header::{
+    AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
@@ -78,17 +80,37 @@ pub enum Answer {
     Document(Document),
 }
 
-/// Fetches `url` into `file`, from its start. With `known` the server may answer that nothing changed; the file is then
-/// empty. `cancelled` is asked several times a second.
+/// What is asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// As what it is known: the server may answer that nothing changed.
+    pub known: Option<&'a Validators>,
+    /// The header `Authorization`, in the place of what the URL says. It goes to the host of the URL alone.
+    pub authorization: Option<&'a str>,
+}
+
+/// Fetches what `request` asks for into `file`, from its start; the file is empty if nothing changed. `cancelled` is asked
+/// several times a second.
 pub fn fetch(
     options: &Options,
-    url: &str,
-    known: Option<&Validators>,
+    request: Request<'_>,
     file: &File,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Answer, Error> {
-    let address = parse(url)?;
-    let subject = redacted(url);
+    let mut address = parse(request.url)?;
+    let subject = redacted(request.url);
+    let mut authorization = None;
+    if let Some(header) = request.authorization {
+        // an http URL always takes them
+        address.set_username("").and_then(|()| address.set_password(None)).unwrap_or_default();
+        let invalid =
+            |_| Error::Url { url: subject.clone(), why: "its authorization is no header".to_owned() };
+        let mut header = HeaderValue::from_str(header).map_err(invalid)?;
+        header.set_sensitive(true);
+        authorization = Some(header);
+    }
     // Fails if the process has a provider already; any will do.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = reqwest::Client::builder()
@@ -102,7 +124,10 @@ pub fn fetch(
     let client = builder.build().map_err(|source| Error::connection(&subject, source))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    let ask = || conditions(client.get(address.clone()), known);
+    let ask = || {
+        let asked = conditions(client.get(address.clone()), request.known);
+        authorization.iter().fold(asked, |asked, header| asked.header(AUTHORIZATION, header.clone()))
+    };
     let outcome =
         runtime.block_on(receive::until(cancelled, receive::attempts(options, &subject, ask, file)));
     // Not a plain drop: that would wait for a name server that does not answer.
@@ -131,14 +156,26 @@ pub fn file_name(url: &str) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// `url` without the password and user name that may stand in it.
+/// `url` as it may be told: without user name and password, and without its query, which may hold a signature or a token.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..authority].rfind('@') {
-        Some(at) => format!("{scheme}://xxxxx{}", &rest[at..]),
-        None => url.to_owned(),
+    let (user, rest) = match rest[..authority].rfind('@') {
+        Some(at) => ("xxxxx", &rest[at..]),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((path, _)) => format!("{scheme}://{user}{path}?xxxxx"),
+        None => format!("{scheme}://{user}{rest}"),
     }
+}
+
+/// The host of `url`, with its port if one is written: what a secret for it is called by. `None` if it is no URL of http
+/// or https.
+pub fn host(url: &str) -> Option<String> {
+    let address = parse(url).ok()?;
+    let host = address.host_str()?;
+    Some(address.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
 }
 
 /// `%41` is `A`; what is no such triplet is itself.

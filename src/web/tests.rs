@@ -38,7 +38,7 @@ fn options(limit: u64) -> Options {
 fn ask(url: &str, limit: u64) -> (Result<Answer, String>, String) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"what was there before, longer than any answer").unwrap();
-    let answer = fetch(&options(limit), url, None, &file, &|| false);
+    let answer = fetch(&options(limit), Request { url, ..Request::default() }, &file, &|| false);
     let answer = answer.map_err(|error| {
         let errors = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -110,7 +110,7 @@ fn a_fetch_ends_when_it_is_asked_to() {
     let file = tempfile::tempfile().unwrap();
     let asked = AtomicUsize::new(0);
     let cancelled = || asked.fetch_add(1, Ordering::SeqCst) > 2;
-    let outcome = fetch(&options(1), &url, None, &file, &cancelled);
+    let outcome = fetch(&options(1), Request { url: &url, ..Request::default() }, &file, &cancelled);
     assert!(matches!(outcome, Err(Error::Cancelled)), "{outcome:?}");
 }
 

@@ -1,6 +1,7 @@
 //! Contexts: directories, streams, archives of the web, repositories, and those that have names.
 
 mod archives;
+mod credentials;
 mod dockerfiles;
 mod named;
 mod repositories;

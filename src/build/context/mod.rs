@@ -108,7 +108,7 @@ impl Context {
 
     /// What `remote` has checked out, or the subdirectory that it names.
     pub fn of_repository(access: &Access<'_>, remote: &git::Remote, name: &str) -> Result<Self, StepError> {
-        let commit = access.git(&|git| git.resolve(remote))?;
+        let commit = access.git(remote, &|git| git.resolve(remote))?;
         let mut context = Self::of_commit(access, remote, &commit)?;
         if let Some(path) = &remote.subdirectory {
             context = context.below(path)?;
@@ -126,7 +126,7 @@ impl Context {
         let live = access.store.lease_live()?;
         let at = |source| StepError::Read { path: live.path().display().to_string(), source };
         let directory = tempfile::Builder::new().prefix("git.").tempdir_in(live.path()).map_err(at)?;
-        let time = access.git(&|git| git.checkout(remote, commit, directory.path()))?;
+        let time = access.git(remote, &|git| git.checkout(remote, commit, directory.path()))?;
         let mtime = match remote.mtime {
             Mtime::Commit => Some(Timestamp { secs: time, nanos: 0 }),
             Mtime::Checkout => None,

@@ -25,7 +25,7 @@ mod work;
 
 pub(super) use archive::is_archive;
 pub(super) use snapshot::Snapshot;
-pub(super) use words::{absolute, blame};
+pub(super) use words::{absolute, blame, told};
 
 use std::sync::Arc;
 

@@ -94,7 +94,7 @@ impl Access<'_> {
     ) -> Result<Identified, StepError> {
         match remote {
             Remote::Git(remote) => {
-                let commit = self.git(&|git| git.resolve(&remote))?;
+                let commit = self.git(&remote, &|git| git.resolve(&remote))?;
                 Ok(Identified::Git { remote, commit })
             }
             Remote::Url(url) => {

@@ -4,7 +4,7 @@ use super::super::StepError;
 use super::super::executor::Executor;
 use super::super::stage::Stage;
 use crate::dockerfile::{Copy, Heredoc, Source};
-use crate::git;
+use crate::{git, web};
 
 impl Executor<'_> {
     /// The instruction with its variables replaced.
@@ -68,11 +68,26 @@ pub(super) fn history(verb: &str, copy: &Copy) -> String {
     words.extend(switches.iter().filter_map(|(name, value)| Some(format!("--{name}={}", (*value)?))));
     words.extend(copy.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
     words.extend(copy.sources.iter().map(|source| match source {
-        Source::Path(path) => git::without_password(path),
+        Source::Path(path) => source_told(path),
         Source::Heredoc(heredoc) => format!("<<{}", heredoc.name),
     }));
     words.push(copy.dest.clone());
     words.join(" ")
+}
+
+/// A source as it may be told: a URL without password and query, a repository without password.
+fn source_told(word: &str) -> String {
+    if git::Remote::parse(word).is_some() { git::without_password(word) } else { web::redacted(word) }
+}
+
+/// An instruction as it may be told.
+pub(in crate::build) fn told(text: &str) -> String {
+    let is_add = text.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case("ADD "));
+    if is_add {
+        text.split(' ').map(source_told).collect::<Vec<_>>().join(" ")
+    } else {
+        git::without_passwords(text)
+    }
 }
 
 fn flag((name, given): &(&str, bool)) -> Option<String> {
@@ -82,6 +97,19 @@ fn flag((name, given): &(&str, bool)) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instruction_is_told_without_secrets() {
+        for (text, want) in [
+            ("ADD --chown=1 https://u:p@h/a.tar?sig=1 /t", "ADD --chown=1 https://xxxxx@h/a.tar?xxxxx /t"),
+            ("add https://u:p@h/a.git?ref=v1#:d /t", "add https://xxxxx@h/a.git?ref=v1#:d /t"),
+            ("ADD a?b c", "ADD a?b c"),
+            ("RUN curl https://u:p@h/a?x=1", "RUN curl https://xxxxx@h/a?x=1"),
+            ("COPY a b", "COPY a b"),
+        ] {
+            assert_eq!(told(text), want);
+        }
+    }
 
     #[test]
     fn paths_are_joined_to_the_working_directory() {

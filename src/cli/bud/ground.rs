@@ -16,7 +16,7 @@ use crate::build::{Access, Context, Opened, Origin};
 use crate::dockerfile::Script;
 use crate::progress::Sink;
 use crate::runtime::{Cancel, Secret};
-use crate::{git, web};
+use crate::web;
 
 /// What it takes to get at what is elsewhere.
 pub(super) struct Reach<'a> {
@@ -83,7 +83,7 @@ impl Ground {
                 )
             }
             Origin::Url(url) => {
-                let shown = git::without_password(&url);
+                let shown = web::redacted(&url);
                 let opened = reach.with(|access| Context::of_url(access, &url, &shown))?;
                 Self::of_opened(opened, &shown)
             }
@@ -94,7 +94,7 @@ impl Ground {
         };
         if ground.dockerfile.is_some() && !args.files.is_empty() {
             let (context, file) = (args.context.display(), args.files[0].display());
-            let context = git::without_password(&context.to_string());
+            let context = web::redacted(&context.to_string());
             return Err(Failure::new(format!(
                 "the context {context} is a Dockerfile, and -f {file} names another"
             ))

@@ -11,7 +11,7 @@ use super::{Args, preprocess, unreadable};
 use crate::build::{Context, Origin, TEXT_LIMIT};
 use crate::cli::failure::Failure;
 use crate::dockerfile::Script;
-use crate::{git, web};
+use crate::web;
 
 /// Where a Dockerfile was found, and so where its ignore file may be.
 pub(super) enum Place {
@@ -84,7 +84,7 @@ fn named(file: &Path, ground: &Ground, reach: &Reach<'_>) -> Result<Found, Failu
             let options = web::Options { limit: TEXT_LIMIT, ..reach.web.clone() };
             let reach = Reach { web: &options, ..*reach };
             let text = reach.with(|access| access.text(&url))?;
-            return Ok((git::without_password(&url), text, Place::Elsewhere));
+            return Ok((web::redacted(&url), text, Place::Elsewhere));
         }
         Some(Ok(Origin::Git(remote))) => {
             return Err(Failure::new(format!("-f {}: a repository is no Dockerfile", remote.shown()))

@@ -6,6 +6,7 @@ use super::Question;
 use crate::dockerfile::lint::Checked;
 use crate::dockerfile::outline::{Asked, Outline, Target};
 use crate::dockerfile::{Diagnostic, Span};
+use crate::oci::base64;
 
 /// `frontend.lint`. `error` is why there are no findings.
 pub(super) fn checked(checked: &Checked, question: &Question, error: Option<&Diagnostic>) -> String {
@@ -19,7 +20,7 @@ pub(super) fn checked(checked: &Checked, question: &Question, error: Option<&Dia
     });
     let mut answer = json!({
         "warnings": warnings.collect::<Vec<_>>(),
-        "sources": [{"filename": question.script.name(), "language": "Dockerfile", "data": base64(question.script.text())}],
+        "sources": [{"filename": question.script.name(), "language": "Dockerfile", "data": base64(question.script.text().as_bytes())}],
     });
     if let Some(error) = error {
         answer["buildError"] =
@@ -58,7 +59,7 @@ pub(super) fn outline(outline: &Outline, question: &Question) -> String {
         ("secrets", asked(&outline.secrets)),
         ("ssh", asked(&outline.ssh)),
         ("cache", (!outline.caches.is_empty()).then(|| caches.collect())),
-        ("sources", Some(json!([base64(source)]))),
+        ("sources", Some(json!([base64(source.as_bytes())]))),
     ]))
 }
 
@@ -74,7 +75,9 @@ pub(super) fn targets(targets: &[Target], question: &Question) -> String {
             ("location", Some(location(question.script.text(), &target.span))),
         ])
     });
-    pretty(&json!({"targets": all.collect::<Vec<_>>(), "sources": [base64(question.script.text())]}))
+    pretty(
+        &json!({"targets": all.collect::<Vec<_>>(), "sources": [base64(question.script.text().as_bytes())]}),
+    )
 }
 
 /// The lines of the dump.
@@ -105,38 +108,4 @@ fn location(source: &str, span: &Span) -> Value {
             "end": {"line": span.last_line, "character": character(span.end)},
         }],
     })
-}
-
-/// RFC 4648, section 4.
-fn base64(text: &str) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits =
-            chunk.iter().chain([0, 0].iter()).take(3).fold(0, |bits, &byte| bits << 8 | u32::from(byte));
-        for place in 0..4 {
-            let digit = (bits >> (18 - 6 * place)) & 63;
-            out.push(if place <= chunk.len() { ALPHABET[digit as usize].into() } else { '=' });
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_of_the_rfc() {
-        for (text, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(text), expected);
-        }
-    }
 }

@@ -211,9 +211,7 @@ fn http_and_ssh_lead_to_the_same() {
     let said = daemon.add(&url("")).fails(125, "git ls-remote: fatal: could not read Username");
     assert!(!said.stderr.contains("hunter2"));
     let said = daemon.add(&format!("http://u:hunter2@{host}/none.git")).fails(125, "git ls-remote: ");
-    let told = said.stderr.split("://u:hunter2@").count() - 1;
-    // The instruction is shown as it stands in the file; git's own words are not.
-    assert_eq!(said.stderr.matches("hunter2").count(), told, "{}", said.stderr);
+    assert!(!said.stderr.contains("hunter2") && !said.stdout.contains("hunter2"), "{}", said.stderr);
     // The program that stands in for ssh runs here what the other side would: what it is told is what counts.
     let script = world.path("ssh");
     fs::write(
