@@ -65,7 +65,7 @@ pub use elsewhere::Access;
 pub use error::{Error, Place, StepError};
 pub use finish::{Finish, Format, Layering, Saving, Times};
 pub use named::{Contexts, InvalidNamed, Named};
-pub use scope::predefined;
+pub use scope::{KEEP_GIT_ARG, predefined};
 
 /// What to build, and how.
 #[derive(Clone, Debug)]

@@ -18,6 +18,9 @@ pub(super) const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY",
 /// When what is built is said to be made. It is given to every build that is to be told; a stage that wants it declares it.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
+/// The build argument that has a repository keep `.git` as the main context.
+pub const KEEP_GIT_ARG: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+
 /// Whether `name` is a proxy setting, in capitals or not.
 pub(super) fn is_proxy(name: &str) -> bool {
     PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
@@ -109,7 +112,7 @@ impl Global {
             !consumed.contains(*name)
                 && !is_proxy(name)
                 && !self.predefined.contains_key(*name)
-                && *name != CHECK_ARG
+                && ![CHECK_ARG, KEEP_GIT_ARG].contains(name)
                 && *name != EPOCH
         };
         self.build_args.keys().map(String::as_str).filter(idle).collect()

@@ -106,8 +106,9 @@ impl Context {
         })
     }
 
-    /// What `remote` has checked out, or the subdirectory that it names.
+    /// What `remote` has checked out, or the subdirectory that it names; without `.git` unless it asks for that.
     pub fn of_repository(access: &Access<'_>, remote: &git::Remote, name: &str) -> Result<Self, StepError> {
+        let remote = &git::Remote { keep_git_dir: remote.keep.unwrap_or(false), ..remote.clone() };
         let commit = access.git(remote, &|git| git.resolve(remote))?;
         let mut context = Self::of_commit(access, remote, &commit)?;
         if let Some(path) = &remote.subdirectory {

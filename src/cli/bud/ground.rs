@@ -10,9 +10,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::Context as Program;
+use super::super::environment;
 use super::super::failure::Failure;
 use super::{Args, unreadable};
-use crate::build::{Access, Context, Opened, Origin};
+use crate::build::{Access, Context, KEEP_GIT_ARG, Opened, Origin};
 use crate::dockerfile::Script;
 use crate::progress::Sink;
 use crate::runtime::{Cancel, Secret};
@@ -87,7 +88,8 @@ impl Ground {
                 let opened = reach.with(|access| Context::of_url(access, &url, &shown))?;
                 Self::of_opened(opened, &shown)
             }
-            Origin::Git(remote) => {
+            Origin::Git(mut remote) => {
+                remote.keep = remote.keep.or(keep_git(args)?);
                 let opened = reach.with(|access| Context::of_repository(access, &remote, Context::MAIN))?;
                 Self { context: opened, directory: None, dockerfile: None }
             }
@@ -135,6 +137,18 @@ impl Ground {
                 Self { context: Context::empty(Context::MAIN), directory: None, dockerfile }
             }
         }
+    }
+}
+
+/// What `--build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=…` says, if it is given.
+fn keep_git(args: &Args) -> Result<Option<bool>, Failure> {
+    let given = args.build_arg.iter().filter_map(|text| environment::assignment(text));
+    let mut named = given.filter(|(name, _)| name == KEEP_GIT_ARG);
+    let Some((name, value)) = named.next_back() else { return Ok(None) };
+    match value.as_str() {
+        "1" | "true" => Ok(Some(true)),
+        "" | "0" | "false" => Ok(Some(false)),
+        _ => Err(Failure::new(format!("--build-arg {name}={value}: expected 1 or 0"))),
     }
 }
 

@@ -45,6 +45,23 @@ fn a_repository_is_a_context() {
             found.iter().filter(|line| *line != "d 0755 0:0 part" || want.len() > 4).collect();
         assert_eq!(found, want, "{words}");
     }
+    // `.git` comes along where that is asked for
+    git(&app, &["checkout", "--quiet", "-b", "kept"]);
+    fs::remove_file(app.join(".containerignore")).unwrap();
+    git(&app, &["commit", "--quiet", "-a", "-m", "kept"]);
+    let (kept, argument) = (format!("{url}#kept"), "--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    for (argument, words, has) in [
+        (format!("{argument}=0"), kept.clone(), false),
+        (format!("{argument}=1"), kept, true),
+        (format!("{argument}="), format!("{url}?ref=kept&keep-git-dir=1"), true),
+        (format!("{argument}=1"), format!("{url}?ref=kept&keep-git-dir=0"), false),
+    ] {
+        let said = world.run(&["bud", "-t", "x", &argument, &words]).good();
+        let found = tree(world, "x").iter().any(|line| line.ends_with(" .git/HEAD"));
+        assert_eq!(found, has, "{argument} {words}");
+        assert!(!said.stderr.contains("not consumed"), "{}", said.stderr);
+    }
+    world.run(&["bud", &format!("{argument}=x"), &url]).fails(125, "expected 1 or 0");
     let before = files(world);
     let short = &three[..12];
     for (words, file, want) in [
