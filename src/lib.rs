@@ -14,7 +14,7 @@
 //! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
 //! | 2 | [`rootfs`]: stacks of layers, FUSE, drivers · [`runtime`]: the client of the sandbox |
 //! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`web`]: files · [`git`]: repositories · [`progress`]: news · [`agent`]: ssh |
-//! | 0 | [`oci`], [`dockerfile`]: text and values, nothing else |
+//! | 0 | [`oci`], [`dockerfile`], [`packages`]: text and values, nothing else |
 //!
 //! Below `cli` nothing prints, exits or asks the environment: options come in as values, news goes out through
 //! [`progress::Sink`]. There is no unsafe code here; what asks the kernel for unusual things is the crate
@@ -48,6 +48,7 @@ pub mod fuse;
 pub mod git;
 pub mod layer;
 pub mod oci;
+pub mod packages;
 pub mod progress;
 pub mod registry;
 pub mod rootfs;

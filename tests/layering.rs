@@ -15,11 +15,11 @@ const FLOORS: [&[&str]; 7] = [
     &["store", "sandbox"],
     &["rootfs", "runtime"],
     &["layer", "fuse", "registry", "web", "git", "progress", "agent"],
-    &["oci", "dockerfile"],
+    &["oci", "dockerfile", "packages"],
 ];
 
 /// Rooms that are pure: text in, values out. What they must not name.
-const PURE: [&str; 2] = ["oci", "dockerfile"];
+const PURE: [&str; 3] = ["oci", "dockerfile", "packages"];
 const IMPURE: [&str; 6] =
     ["std::fs", "std::net", "std::process", "std::time::SystemTime", "std::env::var", "rbuild_userns"];
 

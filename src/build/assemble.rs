@@ -2,23 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use super::attest::{self, Ran};
 use super::{Error, Format, Options};
 use crate::oci::{Descriptor, ImageIndex, Reference, media_type};
+use crate::progress::Sink;
 use crate::store::{Image, ImageList, Store};
 use crate::transfer::Subject;
 
-/// What the build has made: an image, or a list of them where it was for several platforms. It has no name yet.
-pub(super) fn assemble(store: &Store, mut images: Vec<Image>, options: &Options) -> Result<Subject, Error> {
-    if images.len() == 1
-        && let Some(image) = images.pop()
+/// What the build has made: an image, or a list where it was for several platforms, or something is attested. It has no name
+/// yet.
+pub(super) fn assemble(
+    store: &Store,
+    mut ran: Vec<(Image, Ran)>,
+    options: &Options,
+    sink: &dyn Sink,
+) -> Result<Subject, Error> {
+    let is_attested = options.attestations.is_some();
+    if ran.len() == 1
+        && !is_attested
+        && let Some((image, _)) = ran.pop()
     {
         return Ok(Subject::Image(Box::new(image)));
     }
     let format = options.finish.format;
     let mut index = empty(format);
-    index.manifests = images.iter().map(entry).collect();
+    index.manifests = ran.iter().map(|(image, _)| entry(image)).collect();
     if format == Format::Oci {
         index.annotations.clone_from(&options.finish.annotations);
+    }
+    if is_attested {
+        attest::attest(store, &ran, &mut index, options, sink)?;
     }
     Ok(Subject::Index(Box::new(store.put_list(type_of(format), &index)?)))
 }

@@ -54,6 +54,16 @@ pub enum Error {
     /// A list of images, or a name for one.
     #[error(transparent)]
     Transfer(Box<crate::transfer::Error>),
+    /// A statement that nobody would take.
+    #[error("the attestation {kind} has {size} bytes, more than the {limit} it may have")]
+    Attestation {
+        /// What it tells.
+        kind: String,
+        /// Its length, in bytes.
+        size: usize,
+        /// The bound, in bytes.
+        limit: usize,
+    },
     /// Leftovers of an earlier build cannot be removed.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::attest::{Material, Ran};
 use super::checks::Checks;
 use super::context::Context;
 use super::copy::told;
@@ -49,6 +50,9 @@ pub(super) struct Executor<'a> {
     /// Images that FROM and COPY --from named, by their text and platform.
     images: Mutex<BTreeMap<(String, String), Arc<Wanted>>>,
     target: usize,
+    /// What it has taken in so far.
+    pub materials: Mutex<Vec<Material>>,
+    began: jiff::Timestamp,
     /// Whether stages are built side by side, so that what they say has to tell them apart.
     is_parallel: bool,
 }
@@ -102,12 +106,14 @@ impl<'a> Executor<'a> {
             graph: Graph::new(reachable, options.jobs),
             images: Mutex::default(),
             target,
+            materials: Mutex::default(),
+            began: jiff::Timestamp::now(),
             is_parallel,
         })
     }
 
     /// Builds the reachable stages and makes the target an image, which has no name yet.
-    pub(super) fn build(self) -> Result<Image, Error> {
+    pub(super) fn build(self) -> Result<(Image, Ran), Error> {
         self.checks.tell(self.sink)?;
         self.tell_unknown_filters();
         for path in self.sandbox.sweep()? {
@@ -128,7 +134,7 @@ impl<'a> Executor<'a> {
                 }
             }
         });
-        let Self { graph, target, sandbox, global, .. } = self;
+        let Self { graph, target, sandbox, global, materials, began, .. } = self;
         let built = graph.finish(target)?;
         let unconsumed = global.unconsumed().join(" ");
         if !unconsumed.is_empty() {
@@ -136,7 +142,12 @@ impl<'a> Executor<'a> {
             self.sink.event(Event::Warning(text));
         }
         sandbox.close()?;
-        finish::finish(&built, self.store, self.options)
+        let image = finish::finish(&built, self.store, self.options)?;
+        let mut materials = materials.into_inner().unwrap_or_else(PoisonError::into_inner);
+        materials.sort();
+        materials.dedup();
+        let time = (began, jiff::Timestamp::now());
+        Ok((image, Ran { materials, platform: self.options.platform.clone(), time }))
     }
 
     /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
@@ -240,7 +251,9 @@ impl<'a> Executor<'a> {
         }
         let policy = self.options.pull;
         let image = transfer::obtain(self.store, self.client, reference, platform, policy, self.sink);
-        Ok(slot.insert(image.map_err(Box::new)?).clone())
+        let image = image.map_err(Box::new)?;
+        lock(&self.materials).push(Material::image(reference, platform, image.descriptor.digest));
+        Ok(slot.insert(image).clone())
     }
 
     /// Runs the ONBUILD triggers that the base left, and forgets them.

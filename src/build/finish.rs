@@ -15,6 +15,7 @@ use crate::layer::Timestamp;
 use crate::oci::{ChainId, Descriptor, DiffId, History, ImageConfig, Manifest, media_type};
 use crate::rootfs::Stack;
 use crate::store::{CacheKey, CacheRecord, Image, LayerRecord, Store};
+use crate::transfer;
 
 /// What is asked of the image beyond its Dockerfile.
 #[derive(Clone, Debug, Default)]
@@ -121,6 +122,9 @@ pub(super) fn finish(stage: &Stage, store: &Store, options: &Options) -> Result<
     Layers { store, options, own: stage.inherited.layers, config: &mut config, named: &mut layers }
         .settle(own_history)?;
     date(&mut config, finish.times, own_history);
+    if options.attestations.is_some() {
+        layers = transfer::pack_layers(store, &layers, &config.rootfs.diff_ids)?;
+    }
     let bytes = config.to_bytes();
     store.put_blob(&bytes)?;
     let (manifest_type, config_type) = match finish.format {

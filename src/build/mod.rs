@@ -12,6 +12,7 @@
 //!             ENV, LABEL, …       → the config only                         metadata
 //! finish    layers merged, times set; config and layers → manifest         finish
 //! assemble  images of several platforms → a list                            assemble
+//! attest    what it was made of, and what is in it → statements in the list  attest
 //! ```
 //!
 //! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
@@ -22,6 +23,7 @@
 //! has none, needs no namespace, no mount and no privilege.
 
 mod assemble;
+mod attest;
 mod cache;
 mod checks;
 mod context;
@@ -59,6 +61,7 @@ use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::Store;
 use crate::transfer::{PullPolicy, Subject};
 
+pub use attest::{Attestations, Mode as ProvenanceMode, Provenance};
 pub use cache::{Cache, Ignored};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use elsewhere::Access;
@@ -82,6 +85,8 @@ pub struct Options {
     pub proxies: BTreeMap<String, String>,
     /// What is asked of the image beyond the Dockerfile.
     pub finish: Finish,
+    /// What is attested of the image.
+    pub attestations: Attestations,
     /// The names of the result.
     pub tags: Vec<Reference>,
     /// The list of images that the result is added to.
@@ -134,7 +139,7 @@ pub fn build(
         let one = Options { platform: platform.clone(), ..options.clone() };
         images.push(executor::Executor::new(store, client, &context, &one, cancel, sink)?.build()?);
     }
-    let subject = assemble::assemble(store, images, options)?;
+    let subject = assemble::assemble(store, images, options, sink)?;
     for tag in &options.tags {
         let name = tag.local();
         subject.tag(store, &name)?;

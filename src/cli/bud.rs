@@ -149,6 +149,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         proxies: args.step.proxies(),
         finish,
         tags,
+        attestations: args.result.attestations()?,
         manifest: args.result.manifest(),
         platforms,
         platform,

@@ -13,6 +13,7 @@
 //! | 128 + n | signal n stopped rbuild, or the command of a RUN |
 //! | other | the exit code of the command of a failing RUN |
 
+mod attest;
 mod bud;
 mod cache;
 mod caches;

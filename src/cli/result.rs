@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::outputs::{self, Output};
-use super::{environment, output};
-use crate::build::{Finish, Format, Layering, Saving, Times};
+use super::{attest, environment, output};
+use crate::build::{Attestations, Finish, Format, Layering, Saving, Times};
 use crate::oci::Reference;
 use crate::transfer::Subject;
 
@@ -64,6 +64,17 @@ pub(super) struct Args {
     /// Label the images of --save-stages with their stage and its base
     #[arg(long, requires = "save_stages")]
     stage_labels: bool,
+    /// Attest what the image was made of and by whom: true, false, or mode=min|max and builder-id=URI by commas
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = attest::provenance)]
+    provenance: Vec<attest::Wanted>,
+    /// Attest which packages are in the image
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = attest::sbom)]
+    sbom: Vec<attest::Wanted>,
+    /// The same as --provenance and --sbom: type=provenance or type=sbom, and more by commas
+    #[arg(long, value_name = "type=TYPE[,NAME=VALUE…]", value_parser = attest::attest)]
+    attest: Vec<attest::Wanted>,
     /// Where else it goes: DIR, FILE.tar, - or type=local|tar|oci|docker|image|registry,…; may be given several times
     #[arg(short, long = "output", value_name = "OUTPUT", value_parser = outputs::parse)]
     outputs: Vec<Output>,
@@ -140,6 +151,16 @@ impl Args {
     /// Whether standard output is data.
     pub(super) fn takes_stdout(&self) -> bool {
         self.outputs.iter().any(Output::takes_stdout)
+    }
+
+    /// What is attested of the image.
+    pub(super) fn attestations(&self) -> Result<Attestations, Failure> {
+        let all = attest::all(self.attest.iter().chain(&self.provenance).chain(&self.sbom));
+        if all.is_some() && self.format()? == Format::Docker {
+            return Err(Failure::new("--provenance, --sbom: a list in Docker's format has no attestations")
+                .hint("leave --format docker out"));
+        }
+        Ok(all)
     }
 
     /// `--manifest`.

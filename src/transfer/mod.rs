@@ -24,6 +24,7 @@ mod tests;
 pub use error::Error;
 pub use layout::{Layout, from_layout};
 pub use obtain::{PullPolicy, obtain};
+pub use pack::pack_layers;
 pub use pull::pull;
 pub use push::{PushOptions, push, push_list};
 

@@ -17,6 +17,19 @@ pub(super) struct Layer<'a> {
     pub docker: bool,
 }
 
+/// The layers of an OCI image as a push would send them: those that are not packed yet, by gzip. They stay in the store.
+pub fn pack_layers(
+    store: &Store,
+    layers: &[Descriptor],
+    diff_ids: &[DiffId],
+) -> Result<Vec<Descriptor>, Error> {
+    let options = PushOptions { compression: Compression::Gzip, force: false };
+    let pairs = layers.iter().zip(diff_ids);
+    pairs
+        .map(|(descriptor, &diff_id)| packed(store, &Layer { descriptor, diff_id, docker: false }, options))
+        .collect()
+}
+
 /// The blob to push for `layer`, which is in the store when this returns.
 pub(super) fn packed(store: &Store, layer: &Layer<'_>, options: PushOptions) -> Result<Descriptor, Error> {
     let (blob, diff_id) = (layer.descriptor, layer.diff_id);

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rbuild::build::{Cache, Context, Contexts, Error, Finish, Options, build};
+use rbuild::build::{Attestations, Cache, Context, Contexts, Error, Finish, Options, build};
 use rbuild::dockerfile::Script;
 use rbuild::oci::Platform;
 use rbuild::progress::{Event, Sink};
@@ -60,6 +60,7 @@ fn a_panic() {
         proxies: BTreeMap::new(),
         finish: Finish::default(),
         tags: vec!["panicked".parse().unwrap()],
+        attestations: Attestations::default(),
         manifest: None,
         platforms: vec![Platform::host()],
         platform: Platform::host(),

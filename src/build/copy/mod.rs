@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use super::StepError;
 use super::context::Context;
-use super::executor::Executor;
+use super::executor::{Executor, lock};
 use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
 use super::step::Identity;
@@ -201,6 +201,9 @@ impl Executor<'_> {
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
+            if let Ok(Some(found)) = &identified {
+                lock(&self.materials).push(found.material());
+            }
             identified.map_err(blame(word.unwrap_or_default()))
         };
         request.words().map(identify).collect()

@@ -5,6 +5,7 @@
 //! instruction are known like this, its key is, and a step that is recorded fetches nothing. Only then it is *obtained*.
 
 use super::super::StepError;
+use super::super::attest::Material;
 use super::super::context::Context;
 use super::super::elsewhere::{Access, Asked, Body, Memory};
 use super::path_of;
@@ -24,6 +25,16 @@ pub(in crate::build) enum Remote {
 pub(super) enum Identified {
     Url { url: String, name: Vec<u8>, digest: Digest, body: Option<Body> },
     Git { remote: git::Remote, commit: String },
+}
+
+impl Identified {
+    /// What of it is told of the image's origin.
+    pub(super) fn material(&self) -> Material {
+        match self {
+            Self::Url { url, digest, .. } => Material::file(url, *digest),
+            Self::Git { remote, commit } => Material::commit(&remote.url, commit),
+        }
+    }
 }
 
 impl Remote {
