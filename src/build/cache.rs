@@ -1,4 +1,4 @@
-//! Which records of earlier builds a build takes.
+//! Which records of earlier builds a build takes, and where its own go.
 
 use std::time::Duration;
 
@@ -6,8 +6,10 @@ use super::executor::Executor;
 use super::plan;
 use super::stage::Stage;
 use crate::dockerfile::{CacheMode, Dockerfile, did_you_mean};
+use crate::layer::Compression;
 use crate::progress::Event;
 use crate::store::CacheRecord;
+use crate::transfer::{CachePlace, Keep};
 
 /// Which records of earlier builds are taken. New ones are always written.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,47 @@ pub struct Cache {
     pub ttl: Option<Duration>,
     /// When the record of a RUN is taken that does not say so itself.
     pub mode: CacheMode,
+    /// Where records are looked for that the store does not have.
+    pub from: Vec<CachePlace>,
+    /// Where the records of this build go, besides the store.
+    pub to: Vec<CacheExport>,
+}
+
+/// One destination of the records of a build.
+#[derive(Clone, Debug)]
+pub struct CacheExport {
+    /// Where they go.
+    pub target: CacheTarget,
+    /// Which of them.
+    pub records: Records,
+    /// How their layers are packed.
+    pub compression: Compression,
+    /// Whether a failure is a warning. Otherwise it is the build's, whose image has its names by then.
+    pub may_fail: bool,
+}
+
+/// Where records go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheTarget {
+    /// A repository or a directory, and what becomes of the records that are there.
+    Place {
+        /// Where.
+        place: CachePlace,
+        /// What stays of what is there.
+        keep: Keep,
+    },
+    /// The config of the image itself. Only records of the stages that it stands on, whose layers it has.
+    Inline,
+}
+
+/// Which records go elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Records {
+    /// Of the stages that the result stands on.
+    #[default]
+    Min,
+    /// Of all stages.
+    Max,
 }
 
 /// The stages whose records are not looked at.

@@ -206,6 +206,7 @@ impl Body {
             meta,
             link: None,
             stamp: None,
+            digest: None,
             node: None,
         };
         Found { name: self.name.clone(), item }

@@ -67,6 +67,14 @@ pub enum Error {
     /// Leftovers of an earlier build cannot be removed.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::Error),
+    /// The image is built and has its names, and its cache is not where it was asked for.
+    #[error("the image is built, but its cache cannot go to {place}")]
+    CacheTo {
+        /// Where.
+        place: String,
+        /// Why.
+        source: Box<StepError>,
+    },
 }
 
 /// The instruction an error belongs to.
@@ -259,6 +267,14 @@ pub enum StepError {
     /// A base image cannot be obtained.
     #[error(transparent)]
     Transfer(#[from] Box<crate::transfer::Error>),
+    /// A cache of another place is not what it seemed.
+    #[error("the cache at {place} cannot be used")]
+    Imported {
+        /// Where.
+        place: String,
+        /// What is wrong with it.
+        source: Box<crate::transfer::Error>,
+    },
     /// A malformed name or platform.
     #[error(transparent)]
     Oci(#[from] crate::oci::Error),
@@ -344,7 +360,7 @@ impl Error {
         }
     }
 
-    fn step(&self) -> Option<&StepError> {
+    pub(super) fn step(&self) -> Option<&StepError> {
         match self {
             Self::Step { source, .. } => Some(source),
             _ => None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::absent::Absent;
 use super::attest::{Material, Ran};
 use super::checks::Checks;
 use super::context::Context;
@@ -13,6 +14,7 @@ use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
 use super::panic::caught;
 use super::plan;
+use super::remote_cache::{Parcel, Used};
 use super::roots::Opened;
 use super::scope::Global;
 use super::shared::SharedSandbox;
@@ -24,10 +26,10 @@ use crate::progress::{Event, Sink, StagePlace};
 use crate::registry::Client;
 use crate::runtime::Cancel;
 use crate::store::{Image, Store};
-use crate::transfer;
+use crate::transfer::{self, Found, Import};
 
 /// An image, once it was looked for: who comes meanwhile waits.
-type Wanted = Mutex<Option<Image>>;
+type Wanted = Mutex<Option<Arc<Found>>>;
 
 /// One build: what it was asked for, and what it has so far.
 pub(super) struct Executor<'a> {
@@ -49,6 +51,10 @@ pub(super) struct Executor<'a> {
     graph: Graph,
     /// Images that FROM and COPY --from named, by their text and platform.
     images: Mutex<BTreeMap<(String, String), Arc<Wanted>>>,
+    /// Caches of other places.
+    pub imports: &'a [Import],
+    pub absent: Absent,
+    pub used: Used,
     target: usize,
     /// What it has taken in so far.
     pub materials: Mutex<Vec<Material>>,
@@ -64,6 +70,7 @@ impl<'a> Executor<'a> {
         client: &'a Client,
         context: &Arc<Context>,
         options: &'a Options,
+        imports: &'a [Import],
         cancel: &Cancel,
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
@@ -105,6 +112,9 @@ impl<'a> Executor<'a> {
             named: Opened::default(),
             graph: Graph::new(reachable, options.jobs),
             images: Mutex::default(),
+            imports,
+            absent: Absent::default(),
+            used: Used::default(),
             target,
             materials: Mutex::default(),
             began: jiff::Timestamp::now(),
@@ -113,14 +123,14 @@ impl<'a> Executor<'a> {
     }
 
     /// Builds the reachable stages and makes the target an image, which has no name yet.
-    pub(super) fn build(self) -> Result<(Image, Ran), Error> {
+    pub(super) fn build(&self) -> Result<((Image, Ran), Vec<Parcel>), Error> {
         self.checks.tell(self.sink)?;
         self.tell_unknown_filters();
         for path in self.sandbox.sweep()? {
             let text = format!("{}: a killed build left it, and it stays", path.display());
             self.sink.event(Event::Warning(text));
         }
-        let executor = &self;
+        let executor = self;
         thread::scope(|scope| {
             while let Some((index, turn)) = executor.graph.next() {
                 let work = move || {
@@ -134,20 +144,30 @@ impl<'a> Executor<'a> {
                 }
             }
         });
-        let Self { graph, target, sandbox, global, materials, began, .. } = self;
-        let built = graph.finish(target)?;
-        let unconsumed = global.unconsumed().join(" ");
+        for context in self.named.all().iter().chain([&self.context]) {
+            context.keep(self.store)?;
+        }
+        let built = self.graph.finish(self.target)?;
+        self.bring_all(&built)?;
+        let unconsumed = self.global.unconsumed().join(" ");
         if !unconsumed.is_empty() {
             let text = format!("one or more build args were not consumed: [{unconsumed}]");
             self.sink.event(Event::Warning(text));
         }
-        sandbox.close()?;
-        let image = finish::finish(&built, self.store, self.options)?;
-        let mut materials = materials.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.sandbox.close()?;
+        let image = finish::finish(&built, self.store, self.options, |config| self.inline(&built, config))?;
+        let mut materials = std::mem::take(&mut *lock(&self.materials));
         materials.sort();
         materials.dedup();
-        let time = (began, jiff::Timestamp::now());
-        Ok((image, Ran { materials, platform: self.options.platform.clone(), time }))
+        let time = (self.began, jiff::Timestamp::now());
+        let ran = Ran { materials, platform: self.options.platform.clone(), time };
+        Ok(((image, ran), self.parcels(&built)))
+    }
+
+    /// Brings here what nobody has read of a stage that becomes an image: one of the store is whole.
+    fn bring_all(&self, built: &Stage) -> Result<(), Error> {
+        let source = &self.dockerfile.stages[built.index];
+        self.bring(built.diff_ids()).map_err(|why| self.at(source.from.span, &source.text, why))
     }
 
     /// The finished stage `index`: built now if nobody has begun it, else waited for. Errors if the build has failed,
@@ -198,6 +218,7 @@ impl<'a> Executor<'a> {
         let from = &self.dockerfile.stages[stage.index].from;
         let name = from.value.name.clone().unwrap_or_else(|| stage.index.to_string());
         let base = self.global.expand(&from.value.image).map_err(|why| self.at(from.span, &name, why))?;
+        self.bring_all(stage)?;
         let image = finish::save(stage, self.store, self.options, &name, &base)?;
         self.sink.event(Event::StageSaved { stage: name, id: image.id() });
         Ok(())
@@ -241,19 +262,24 @@ impl<'a> Executor<'a> {
         }
     }
 
-    /// The image called `name`, looked for once in a build.
+    /// The image called `reference`, looked for once in a build. Its layers may still be in a registry.
     pub(super) fn image(&self, reference: &Reference, platform: &Platform) -> Result<Image, StepError> {
         let key = (reference.to_string(), platform.to_string());
         let slot = Arc::clone(lock(&self.images).entry(key).or_default());
         let mut slot = lock(&slot);
-        if let Some(image) = &*slot {
-            return Ok(image.clone());
+        if slot.is_none() {
+            let policy = self.options.pull;
+            let found = transfer::find(self.store, self.client, reference, platform, policy, self.sink);
+            let found = Arc::new(found.map_err(Box::new)?);
+            self.absent.offer(&found);
+            *slot = Some(found);
         }
-        let policy = self.options.pull;
-        let image = transfer::obtain(self.store, self.client, reference, platform, policy, self.sink);
-        let image = image.map_err(Box::new)?;
+        let image = match slot.as_deref().expect("it was just looked for") {
+            Found::Here(image) => image,
+            Found::There(offer) => offer.image(),
+        };
         lock(&self.materials).push(Material::image(reference, platform, image.descriptor.digest));
-        Ok(slot.insert(image).clone())
+        Ok(image.clone())
     }
 
     /// Runs the ONBUILD triggers that the base left, and forgets them.

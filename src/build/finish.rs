@@ -109,8 +109,13 @@ impl Times {
     }
 }
 
-/// Makes an image of `stage`, without a name.
-pub(super) fn finish(stage: &Stage, store: &Store, options: &Options) -> Result<Image, Error> {
+/// Makes an image of `stage`, without a name. `add` has the last word on its config.
+pub(super) fn finish(
+    stage: &Stage,
+    store: &Store,
+    options: &Options,
+    add: impl FnOnce(&mut ImageConfig),
+) -> Result<Image, Error> {
     let finish = &options.finish;
     let mut config = stage.image.clone();
     config.config.env.retain(|row| {
@@ -125,6 +130,7 @@ pub(super) fn finish(stage: &Stage, store: &Store, options: &Options) -> Result<
     if options.attestations.is_some() {
         layers = transfer::pack_layers(store, &layers, &config.rootfs.diff_ids)?;
     }
+    add(&mut config);
     let bytes = config.to_bytes();
     store.put_blob(&bytes)?;
     let (manifest_type, config_type) = match finish.format {
@@ -161,7 +167,7 @@ pub(super) fn save(
         let labels = [("io.buildah.stage.name", name), ("io.buildah.stage.base", base)];
         saved.image.config.labels.extend(labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
-    finish(&saved, store, &options)
+    finish(&saved, store, &options, |_| {})
 }
 
 /// The layers of an image on their way into its manifest.
@@ -229,7 +235,7 @@ impl Layers<'_> {
         let written = stack.merge(first, &|time| times.of_entry(time), file).map_err(Error::Layers)?;
         let is_empty = written.entries == 0 && end > first + 1;
         let layer = if is_empty { None } else { Some(self.store.commit_layer(tar, &written)?) };
-        self.store.put_cached(&key, &CacheRecord { layer, created: jiff::Timestamp::now().to_string() })?;
+        self.store.put_cached(&key, &CacheRecord::new(layer, jiff::Timestamp::now().to_string()))?;
         Ok(layer)
     }
 }

@@ -121,9 +121,9 @@ impl Graph {
     }
 
     /// What became of it all: the stage `target`, or the first failure. Asked when no thread works any more.
-    pub(super) fn finish(self, target: usize) -> Result<Arc<Stage>, Error> {
-        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match state.failure {
+    pub(super) fn finish(&self, target: usize) -> Result<Arc<Stage>, Error> {
+        let mut state = self.state();
+        match state.failure.take() {
             Some(error) => Err(error),
             None => Ok(state.built.remove(&target).expect("a build without a failure has built its target")),
         }

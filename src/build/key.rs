@@ -3,10 +3,9 @@
 //! A key covers the parent (chain id and config), the platform, the instruction after expansion and what
 //! it reads. Secrets, proxies, cache mounts and modification times are never part of one.
 //!
-//! A step that reads files has two keys. The *content* key digests every byte. The *quick* key only names
-//! what the kernel says of each file (device, inode, size, mtime, ctime), or the layers they come from;
-//! it is an alias that saves reading them again. An alias is only written when no file is so young that a
-//! further change within the file system's time granularity could go unseen.
+//! A step that reads files has a key over their *content*. One that reads files of layers, or files of the web whose
+//! digest is known, has another before it, over their *names*: the digests of the layers and of the files. It is an alias, and
+//! whoever finds it need not have those files at hand.
 
 use serde::Serialize;
 
@@ -14,7 +13,7 @@ use crate::oci::{ChainId, ContainerConfig, Platform};
 use crate::store::CacheKey;
 
 /// Raise it when the meaning of a step changes: older records are then never found.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Everything a key covers.
 #[derive(Serialize)]
@@ -37,8 +36,8 @@ pub(super) struct Ingredients<'a> {
 pub(super) enum Inputs {
     /// Path, type, mode, owner, extended attributes and bytes.
     Content([u8; 32]),
-    /// What tells that nothing was touched.
-    Quick([u8; 32]),
+    /// The digests of the layers and of the fetched files that have them.
+    Named([u8; 32]),
 }
 
 impl<'a> Ingredients<'a> {
@@ -82,7 +81,7 @@ mod tests {
             ("instruction", Ingredients { instruction: "RUN y", ..base() }),
             ("settings", Ingredients { settings: &settings, ..base() }),
             ("content", Ingredients { inputs: Some(Inputs::Content([1; 32])), ..base() }),
-            ("quick", Ingredients { inputs: Some(Inputs::Quick([1; 32])), ..base() }),
+            ("named", Ingredients { inputs: Some(Inputs::Named([1; 32])), ..base() }),
         ];
         for (i, (name, row)) in rows.iter().enumerate() {
             for (other_name, other) in &rows[..i] {

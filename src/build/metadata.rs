@@ -23,7 +23,7 @@ impl Executor<'_> {
         let created_by = change.make(step)?;
         let identity = Identity { before, created_by, settings: Vec::new() };
         let key = self.key(stage, &identity, None);
-        self.once(stage, &key, &identity.created_by, |_, _| Ok(None))
+        self.once(stage, &key, &identity.created_by, |_, _| Ok(None)).map(drop)
     }
 
     /// Sets the variables of the command line, as if ENV came first in the stage.
@@ -55,7 +55,7 @@ impl Executor<'_> {
         let identity =
             Identity { before, created_by: format!("{verb} {}", join(pairs)), settings: Vec::new() };
         let key = self.key(stage, &identity, None);
-        self.once(stage, &key, &identity.created_by, |_, _| Ok(None))
+        self.once(stage, &key, &identity.created_by, |_, _| Ok(None)).map(drop)
     }
 }
 

@@ -22,6 +22,7 @@
 //! The sandbox is started by the first RUN that misses. A build whose RUN steps are all cached, or that
 //! has none, needs no namespace, no mount and no privilege.
 
+mod absent;
 mod assemble;
 mod attest;
 mod cache;
@@ -39,6 +40,7 @@ mod mounts;
 mod named;
 mod panic;
 mod plan;
+mod remote_cache;
 mod roots;
 mod run;
 mod scope;
@@ -60,9 +62,10 @@ use crate::registry::Client;
 use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::Store;
 use crate::transfer::{PullPolicy, Subject};
+use remote_cache::Caches;
 
 pub use attest::{Attestations, Mode as ProvenanceMode, Provenance};
-pub use cache::{Cache, Ignored};
+pub use cache::{Cache, CacheExport, CacheTarget, Ignored, Records};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use elsewhere::Access;
 pub use error::{Error, Place, StepError};
@@ -133,11 +136,21 @@ pub fn build(
     cancel: &Cancel,
     sink: &dyn Sink,
 ) -> Result<Subject, Error> {
-    let context = Arc::new(context);
-    let mut images = Vec::new();
+    let context = Arc::new(context.remembered_by(store)?);
+    let (mut images, mut caches) = (Vec::new(), Caches::default());
     for platform in &options.platforms {
         let one = Options { platform: platform.clone(), ..options.clone() };
-        images.push(executor::Executor::new(store, client, &context, &one, cancel, sink)?.build()?);
+        let imports = remote_cache::open(client, &one, sink);
+        let (image, parcels) = loop {
+            // An import that failed says nothing any more, so this ends.
+            let executor = executor::Executor::new(store, client, &context, &one, &imports, cancel, sink)?;
+            match executor.build() {
+                Err(error) if !cancel.is_cancelled() && remote_cache::starts_again(&error, sink) => {}
+                done => break done?,
+            }
+        };
+        images.push(image);
+        caches.add(imports, parcels);
     }
     let subject = assemble::assemble(store, images, options, sink)?;
     for tag in &options.tags {
@@ -149,5 +162,6 @@ pub fn build(
         assemble::add_to_list(store, list, &subject, options.finish.format)?;
         sink.event(Event::Tagged { name: list.local().to_string() });
     }
+    caches.export(store, client, options, sink)?;
     Ok(subject)
 }

@@ -22,11 +22,29 @@ pub(super) enum Root {
     Context(Arc<Context>),
 }
 
+impl Root {
+    /// The name of the layers that it is, if it is layers: they need not be here to have it.
+    pub(super) fn layers(&self) -> Option<String> {
+        match self {
+            Self::Stage(stage) => Some(format!("{:?}", stage.chain())),
+            Self::Context(_) => None,
+        }
+    }
+}
+
 /// The files of named contexts, opened by whoever came first: who comes meanwhile waits.
 #[derive(Default)]
 pub(super) struct Opened(Mutex<BTreeMap<String, Arc<Slot>>>);
 
 type Slot = Mutex<Option<Arc<Context>>>;
+
+impl Opened {
+    /// Those that were opened.
+    pub(super) fn all(&self) -> Vec<Arc<Context>> {
+        let slots: Vec<Arc<Slot>> = lock(&self.0).values().cloned().collect();
+        slots.iter().filter_map(|slot| lock(slot).clone()).collect()
+    }
+}
 
 /// The ignore files of a named directory, in the order in which they count.
 const IGNORE_FILES: [&str; 2] = [".containerignore", ".dockerignore"];
@@ -66,18 +84,11 @@ impl Executor<'_> {
         Ok(Root::Stage(Arc::new(Stage::on_image(stage.index, &image))))
     }
 
-    /// The same as files.
-    pub(super) fn files_of(&self, stage: &Stage, name: &str) -> Result<Arc<Context>, StepError> {
-        self.files(&self.root(stage, name)?, name)
-    }
-
     /// The files of `root`, which was asked for as `name`.
     pub(super) fn files(&self, root: &Root, name: &str) -> Result<Arc<Context>, StepError> {
         match root {
             Root::Context(context) => Ok(Arc::clone(context)),
-            Root::Stage(stage) => {
-                Ok(Arc::new(Context::of_stack(stage.stack(self.store)?, &format!("{name:?}"))))
-            }
+            Root::Stage(stage) => Ok(Arc::new(Context::of_stack(self.stack(stage)?, &format!("{name:?}")))),
         }
     }
 
@@ -145,7 +156,7 @@ fn open(access: &Access<'_>, name: &str, origin: &Origin) -> Result<Context, Ste
     match origin {
         Origin::Path(path) => {
             let at = |source| StepError::Read { path: name.to_owned(), source };
-            let mut context = Context::of_directory(path, name).map_err(at)?;
+            let mut context = Context::of_directory(path, name).map_err(at)?.remembered_by(access.store)?;
             for file in IGNORE_FILES {
                 if let Some(text) = context.text(file)? {
                     let wrong = |why| StepError::Invalid(format!("{file} of {name}: {why}"));

@@ -13,7 +13,7 @@ use super::mounts::Plan;
 use super::scope::is_proxy;
 use super::stage::Stage;
 use super::step::Identity;
-use super::traced::{Reused, Trace};
+use super::traced::Trace;
 use super::user::Accounts;
 use crate::dockerfile::Run;
 use crate::oci::Platform;
@@ -21,7 +21,7 @@ use crate::progress::Event;
 use crate::runtime::{
     self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
 };
-use crate::store::{CacheKey, LayerRecord};
+use crate::store::{CacheKey, CacheRecord, LayerRecord};
 
 /// Where the body of a heredoc that names its own interpreter is found by the kernel.
 const SCRIPTS: &str = "/dev/pipes";
@@ -80,29 +80,24 @@ impl Executor<'_> {
         settings.extend(mounts.settings());
         settings.extend(security.is_some().then(|| "security=insecure".to_owned()));
         let identity = Identity { before, created_by, settings };
-        let quick = mounts.quick().map(|inputs| self.key(stage, &identity, Some(inputs)));
-        if let Some(key) = &quick
+        let named = mounts.named()?.map(|inputs| self.key(stage, &identity, Some(inputs)));
+        if let Some(key) = &named
             && let Some(record) = self.recorded(stage, key)?
         {
-            self.hit(stage, record, &identity.created_by);
+            self.hit(stage, key, record, &identity.created_by);
             return Ok(());
         }
-        let content = mounts.content()?;
+        let content = self.shown(&mounts)?;
         let key = self.key(stage, &identity, content);
         let tracing = self.tracing(run);
         let work = Work { program, network, security, mounts, tracing };
-        match tracing {
+        let record = match tracing {
             Tracing::Off => self.once(stage, &key, &identity.created_by, |executor, stage| {
                 Ok(executor.execute(stage, &work)?.0)
             })?,
             Tracing::On => self.once_traced(stage, &key, &identity, content, &work)?,
-        }
-        if let Some(quick) = quick
-            && let Some(record) = self.store.cached(&key)?
-        {
-            self.store.put_cached(&quick, &record)?;
-        }
-        Ok(())
+        };
+        named.map_or(Ok(()), |named| self.alias(stage, &named, key, record))
     }
 
     /// Does the work behind `key` unless it, or the same on another parent, is recorded; notes what it looks at.
@@ -113,19 +108,25 @@ impl Executor<'_> {
         identity: &Identity,
         inputs: Option<Inputs>,
         work: &Work,
-    ) -> Result<(), StepError> {
+    ) -> Result<CacheRecord, StepError> {
+        // What is recorded under the key itself comes first, and needs no layer here.
+        if let Some(record) = self.known(stage, key)? {
+            self.hit(stage, key, record.clone(), &identity.created_by);
+            return Ok(record);
+        }
         let process = self.process(stage, &work.program, Further::Nothing)?;
         let trace = Trace::of(&self.options.platform, identity, inputs, &process);
-        if self.take_traced(stage, key, &identity.created_by, &trace)? == Reused::Yes {
-            return Ok(());
+        if let Some(record) = self.take_traced(stage, key, &identity.created_by, &trace)? {
+            return Ok(record);
         }
         let mut looks = None;
-        self.once(stage, key, &identity.created_by, |executor, parent| {
+        let record = self.once(stage, key, &identity.created_by, |executor, parent| {
             let (layer, traced) = executor.execute(parent, work)?;
             looks = traced.map(|traced| executor.looks(parent, &traced)).transpose()?.flatten();
             Ok(layer)
         })?;
-        looks.map_or(Ok(()), |looks| self.keep_trace(key, &trace, &looks))
+        looks.map_or(Ok(()), |looks| self.keep_trace(key, &trace, &looks))?;
+        Ok(record)
     }
 
     /// Runs the program on the stage's root and stores what it changed, `None` if it changed nothing; and what it looked
@@ -190,7 +191,7 @@ impl Executor<'_> {
         further: Further<'_>,
     ) -> Result<ProcessSpec, StepError> {
         let config = &stage.image.config;
-        let accounts = Accounts::of(&stage.stack(self.store)?)?;
+        let accounts = Accounts::of(&self.stack(stage)?)?;
         let mut user = accounts.identity(&config.user)?;
         for group in &self.options.further_groups {
             user.groups.push(accounts.group(group)?);
@@ -232,7 +233,7 @@ impl Executor<'_> {
 
     /// The files of the stage's layers. Opening them first rebuilds an index that is missing.
     pub(super) fn layer_files(&self, stage: &Stage) -> Result<Vec<LayerFiles>, StepError> {
-        stage.stack(self.store)?;
+        self.stack(stage)?;
         let files = stage.diff_ids().iter().map(|diff_id| LayerFiles {
             diff_id: *diff_id,
             tar: self.store.blob_path(&diff_id.0),

@@ -56,8 +56,8 @@ impl<'a> SharedSandbox<'a> {
     }
 
     /// Ends the sandbox, if it was started, and then what it kept. Nobody uses it any more.
-    pub(super) fn close(self) -> Result<(), Error> {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn close(&self) -> Result<(), Error> {
+        let state = std::mem::take(&mut *self.state());
         if let Some(sandbox) = state.sandbox.and_then(Arc::into_inner) {
             sandbox.close()?;
         }

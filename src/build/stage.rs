@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::StepError;
 use super::scope::Scope;
 use crate::layer::Layer;
 use crate::oci::{ChainId, Descriptor, DiffId, Digest, History, ImageConfig, Platform, media_type};
 use crate::rootfs::Stack;
-use crate::store::{self, CacheRecord, Image, Store};
+use crate::store::{CacheRecord, Image, Store};
+use crate::transfer::INLINE;
 
 /// The PATH of an image that sets none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -15,6 +17,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub(super) struct Stage {
     /// Its place in the Dockerfile, counted from 0: only earlier stages may be named.
     pub index: usize,
+    /// The stages that it stands on, and its own place.
+    pub lineage: Vec<usize>,
     /// Config, diff ids and history.
     pub image: ImageConfig,
     /// The layers as the manifest will name them, bottom first; as many as the config has diff ids.
@@ -64,15 +68,19 @@ impl Stage {
     /// On another stage: its layers, config and ARGs.
     pub(super) fn on_stage(index: usize, base: &Self) -> Self {
         let inherited = base.inherited;
-        Self { inherited, ..Self::with(index, base.image.clone(), base.layers.clone(), base.scope.clone()) }
+        let mut stage = Self::with(index, base.image.clone(), base.layers.clone(), base.scope.clone());
+        stage.lineage.extend_from_slice(&base.lineage);
+        Self { inherited, ..stage }
     }
 
     fn with(index: usize, mut image: ImageConfig, layers: Vec<Descriptor>, scope: Scope) -> Self {
         if image.config.env("PATH").is_none() {
             image.config.set_env("PATH", DEFAULT_PATH);
         }
-        let (inherited, opened) = (Inherited::default(), Mutex::default());
-        Self { index, image, layers, scope, inherited, own_cmd: false, opened }
+        // The cache that an image carries is its own.
+        image.extra.remove(INLINE);
+        let (inherited, opened, lineage) = (Inherited::default(), Mutex::default(), vec![index]);
+        Self { index, lineage, image, layers, scope, inherited, own_cmd: false, opened }
     }
 
     /// The same stage once more.
@@ -101,10 +109,16 @@ impl Stage {
         Digest::of(&self.image.to_bytes())
     }
 
-    /// The root file system so far. Opens layers that are not open yet; nothing is mounted.
-    pub(super) fn stack(&self, store: &Store) -> Result<Stack, store::Error> {
+    /// The root file system so far. Has `bring` bring here what is not open yet, and opens it; nothing is mounted.
+    pub(super) fn stack(
+        &self,
+        store: &Store,
+        bring: impl FnOnce(&[DiffId]) -> Result<(), StepError>,
+    ) -> Result<Stack, StepError> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        for diff_id in &self.diff_ids()[opened.len()..] {
+        let closed = &self.diff_ids()[opened.len()..];
+        bring(closed)?;
+        for diff_id in closed {
             opened.push(store.layer(diff_id)?);
         }
         Ok(Stack::new(opened.clone()))
@@ -113,7 +127,7 @@ impl Stage {
     /// Takes over what a record says of the step called `created_by`: its layer and when it was done. The config
     /// proper was already changed by the instruction itself.
     pub(super) fn adopt(&mut self, record: CacheRecord, created_by: &str) {
-        let CacheRecord { layer, created } = record;
+        let CacheRecord { layer, created, .. } = record;
         if let Some(layer) = layer {
             self.image.rootfs.diff_ids.push(layer.diff_id);
             self.layers.push(Descriptor::new(media_type::LAYER, layer.diff_id.0, layer.size));

@@ -47,15 +47,17 @@ impl Executor<'_> {
         Ingredients { settings: &identity.settings, inputs, ..ingredients }.key()
     }
 
-    /// The record of a step of `stage` behind `key`, unless the user wants none, or none as old. A damaged one is
-    /// reported; what the step then makes replaces it.
+    /// The record of a step of `stage` behind `key`, of the store or of an import, unless the user wants none, or none as
+    /// old. A damaged one is reported; what the step then makes replaces it.
     pub(super) fn recorded(&self, stage: &Stage, key: &CacheKey) -> Result<Option<CacheRecord>, StepError> {
         if self.is_ignored(stage) {
             return Ok(None);
         }
         let damage = match self.store.lookup(key)? {
-            Cached::Hit(record) => return Ok(Some(*record).filter(|record| self.is_fresh(record))),
-            Cached::Absent | Cached::LayerGone { found: None, .. } => return Ok(None),
+            Cached::Hit(record) if self.is_fresh(&record) => return Ok(Some(*record)),
+            Cached::Hit(_) | Cached::Absent | Cached::LayerGone { found: None, .. } => {
+                return self.imported(key);
+            }
             Cached::LayerGone { layer, found: Some(found) } => {
                 format!("{} has {found} bytes of {}", layer.diff_id.0, layer.size)
             }
@@ -65,15 +67,47 @@ impl Executor<'_> {
         Ok(None)
     }
 
+    /// The same, and nothing is told of a damaged one.
+    pub(super) fn known(&self, stage: &Stage, key: &CacheKey) -> Result<Option<CacheRecord>, StepError> {
+        if self.is_ignored(stage) {
+            return Ok(None);
+        }
+        match self.store.cached(key)?.filter(|record| self.is_fresh(record)) {
+            Some(record) => Ok(Some(record)),
+            None => self.imported(key),
+        }
+    }
+
     /// Ends a step whose result is known.
-    pub(super) fn hit(&self, stage: &mut Stage, record: CacheRecord, created_by: &str) {
-        self.reuse(stage, record, created_by, Reuse::Exact);
+    pub(super) fn hit(&self, stage: &mut Stage, key: &CacheKey, record: CacheRecord, created_by: &str) {
+        self.reuse(stage, key, record, created_by, Reuse::Exact);
     }
 
     /// The same, and whose result it is.
-    pub(super) fn reuse(&self, stage: &mut Stage, record: CacheRecord, created_by: &str, reuse: Reuse) {
+    pub(super) fn reuse(
+        &self,
+        stage: &mut Stage,
+        key: &CacheKey,
+        record: CacheRecord,
+        created_by: &str,
+        reuse: Reuse,
+    ) {
+        self.note(stage, key, &record);
         stage.adopt(record, created_by);
         self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id(), reuse });
+    }
+
+    /// Records what a step of `stage` came to behind the key `alias` as well. It is behind `key` already.
+    pub(super) fn alias(
+        &self,
+        stage: &Stage,
+        alias: &CacheKey,
+        key: CacheKey,
+        record: CacheRecord,
+    ) -> Result<(), StepError> {
+        let record = CacheRecord { alias_of: Some(key), ..record };
+        self.note(stage, alias, &record);
+        if self.is_postponed(alias, &record) { Ok(()) } else { Ok(self.store.put_cached(alias, &record)?) }
     }
 
     /// Waits for whoever does this step now, in this build or in another.
@@ -92,31 +126,30 @@ impl Executor<'_> {
     }
 
     /// Does the work behind `key` unless it is recorded; of several processes that want the same step, one
-    /// works and the others wait for its record.
+    /// works and the others wait for its record, which is returned.
     pub(super) fn once(
         &self,
         stage: &mut Stage,
         key: &CacheKey,
         created_by: &str,
         work: impl FnOnce(&Self, &Stage) -> Result<Option<LayerRecord>, StepError>,
-    ) -> Result<(), StepError> {
+    ) -> Result<CacheRecord, StepError> {
         // Without the lock first: most steps of most builds are hits. Damage is told once, below.
-        if !self.is_ignored(stage)
-            && let Some(record) = self.store.cached(key)?.filter(|record| self.is_fresh(record))
-        {
-            self.hit(stage, record, created_by);
-            return Ok(());
+        if let Some(record) = self.known(stage, key)? {
+            self.hit(stage, key, record.clone(), created_by);
+            return Ok(record);
         }
         let _step = self.turn(key)?;
         if let Some(record) = self.recorded(stage, key)? {
-            self.hit(stage, record, created_by);
-            return Ok(());
+            self.hit(stage, key, record.clone(), created_by);
+            return Ok(record);
         }
         let layer = work(self, stage)?;
-        let record = CacheRecord { layer, created: jiff::Timestamp::now().to_string() };
+        let record = CacheRecord::new(layer, jiff::Timestamp::now().to_string());
         self.store.put_cached(key, &record)?;
-        stage.adopt(record, created_by);
+        self.note(stage, key, &record);
+        stage.adopt(record.clone(), created_by);
         self.sink.event(Event::StepDone { stage: self.label(stage.index), id: stage.id() });
-        Ok(())
+        Ok(record)
     }
 }

@@ -24,10 +24,20 @@ pub struct CacheRecord {
     pub layer: Option<LayerRecord>,
     /// When the step was really done, RFC 3339: what says how old the record is.
     pub created: String,
+    /// The key over the content of what the step read, if this record is behind another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias_of: Option<CacheKey>,
+}
+
+impl CacheRecord {
+    /// Of a step that made `layer` at the time `created`, RFC 3339.
+    pub fn new(layer: Option<LayerRecord>, created: String) -> Self {
+        Self { layer, created, alias_of: None }
+    }
 }
 
 /// 64 lower-case hex digits (blake3, made by the build).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CacheKey(pub String);
 
 impl CacheKey {
@@ -123,7 +133,7 @@ mod tests {
         let key = CacheKey("ab".repeat(32));
         assert_eq!(store.lookup(&key).unwrap(), Cached::Absent);
         let layer = put_layer(&store, b"tar");
-        let record = CacheRecord { layer: Some(layer), created: "2026-01-01T00:00:00Z".to_owned() };
+        let record = CacheRecord::new(Some(layer), "2026-01-01T00:00:00Z".to_owned());
         store.put_cached(&key, &record).unwrap();
         assert_eq!(store.cached(&key).unwrap().as_ref(), Some(&record));
 

@@ -37,13 +37,18 @@ impl Store {
         self.collect()
     }
 
-    /// Forgets every record of the build cache. What only they reached goes with the next collection.
+    /// Forgets every record of the build cache, and what is known of context files. What only records reached goes with
+    /// the next collection.
     pub fn forget_cached(&self) -> Result<(), Error> {
         let _gc = self.collecting()?;
         for dir in list(&self.root().join("rbuild/cache"))? {
             for path in list(&dir)? {
                 remove(&path)?;
             }
+        }
+        let digests = self.root().join("rbuild/filehash");
+        for path in if_present(fs::read_dir(&digests)).at("list", &digests)?.into_iter().flatten() {
+            remove(&path.at("list", &digests)?.path())?;
         }
         self.forget_traces()
     }
@@ -194,7 +199,7 @@ mod tests {
         let image = put(&store, "image", &[base, top]);
         let sibling = put(&store, "sibling", &[base, other]);
         store.tag(&image, &"img".parse().unwrap()).unwrap();
-        let record = CacheRecord { layer: Some(cached), created: "2026-01-01T00:00:00Z".to_owned() };
+        let record = CacheRecord::new(Some(cached), "2026-01-01T00:00:00Z".to_owned());
         store.put_cached(&CacheKey("0".repeat(64)), &record).unwrap();
         store.record_diff_id(&Digest::of(b"packed top"), &top.diff_id).unwrap();
         store.record_diff_id(&Digest::of(b"packed base"), &base.diff_id).unwrap();

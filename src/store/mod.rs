@@ -8,6 +8,7 @@
 //!        rbuild/diffids/<blob hex>   packed layer → diff id
 //!        rbuild/cache/<2>/<key>      one file per build-cache record
 //!        rbuild/traces/<key>/<step>  what RUN steps looked at (traced cache)
+//!        rbuild/filehash/<id>        what files of a context are known to hold, one table for each context
 //!        rbuild/containers/<id>.json working containers
 //!        rbuild/live/<id>/           what running steps write, each with its lease
 //!        rbuild/mounts/<key>/<n>/    what RUN keeps from build to build (--mount=type=cache)
@@ -56,6 +57,7 @@ mod diffids;
 mod downloads;
 mod durable;
 mod error;
+mod filehash;
 mod find;
 mod gc;
 mod images;
@@ -79,6 +81,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 pub use cache::{CacheKey, CacheRecord, Cached};
 pub use error::Error;
+pub use filehash::{FileDigests, FileStamp, KnownFile};
 pub use images::Image;
 pub use layers::LayerRecord;
 pub use lists::{ATTESTATION, ImageList, is_attestation};

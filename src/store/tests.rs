@@ -86,7 +86,7 @@ fn child_that_is_killed() {
         let _step = store.lock_step(&key).unwrap();
         let layer = put_layer(&store, &tar);
         let config = config_of(&n.to_string(), &[layer]);
-        store.put_cached(&key, &CacheRecord { layer: Some(layer), created: String::new() }).unwrap();
+        store.put_cached(&key, &CacheRecord::new(Some(layer), String::new())).unwrap();
         let image = store.put_image(&config, &[layer], &BTreeMap::new()).unwrap();
         store.tag(&image, &"killed".parse().unwrap()).unwrap();
     }
@@ -137,7 +137,7 @@ fn do_steps(store: &Store) {
         fs::File::create_new(store.root().join(format!("done-{n}"))).expect("a step is done once");
         thread::sleep(Duration::from_millis(2));
         let layer = put_layer(store, &tar);
-        let record = CacheRecord { layer: Some(layer), created: n.to_string() };
+        let record = CacheRecord::new(Some(layer), n.to_string());
         store.put_cached(&key, &record).unwrap();
         let image =
             store.put_image(&config_of(&n.to_string(), &[layer]), &[layer], &BTreeMap::new()).unwrap();

@@ -50,6 +50,22 @@ pub enum Error {
         /// Its media type.
         media_type: String,
     },
+    /// There is something, and it is no build cache.
+    #[error("{name}: not a build cache: {why}")]
+    NoCache {
+        /// Where.
+        name: String,
+        /// What it is.
+        why: String,
+    },
+    /// The document of a build cache is wrong.
+    #[error("{name}: malformed build cache: {why}")]
+    CacheDocument {
+        /// Where.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A config larger than any config.
     #[error("{name}: config {blob} has {size} bytes, more than the {limit} a config may have")]
     ConfigSize {

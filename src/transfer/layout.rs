@@ -35,25 +35,33 @@ pub fn from_layout(
     platform: &Platform,
     sink: &dyn Sink,
 ) -> Result<Image, Error> {
-    let mut entry = layout.entry()?;
-    let mut depth = 0;
-    while [media_type::INDEX, media_type::DOCKER_INDEX].contains(&entry.media_type.as_str()) {
-        depth += 1;
-        if depth > MAX_DEPTH {
-            return Err(layout.broken(&format!("more than {MAX_DEPTH} indexes within each other")));
-        }
-        let index = ImageIndex::parse(&layout.document(&entry)?).map_err(|why| layout.broken(&why))?;
-        entry = layout.select(index, platform)?;
-    }
-    if ![media_type::MANIFEST, media_type::DOCKER_MANIFEST].contains(&entry.media_type.as_str()) {
-        return Err(layout.broken(&format!("{} is of type {}", entry.digest, entry.media_type)));
-    }
-    let bytes = layout.document(&entry)?;
+    let (media_type, bytes) = layout.manifest(platform)?;
     let name = format!("oci-layout://{}", layout.path.display());
-    Pull { store, source: layout, name, sink }.take(&entry.media_type, &bytes, platform)
+    let pull = Pull { store, source: layout, name, sink };
+    let image = pull.look(&media_type, &bytes, platform)?;
+    pull.take(&image, &bytes)
 }
 
 impl Layout {
+    /// The manifest for `platform`, and its media type.
+    pub(super) fn manifest(&self, platform: &Platform) -> Result<(String, Vec<u8>), Error> {
+        let mut entry = self.entry()?;
+        let mut depth = 0;
+        while [media_type::INDEX, media_type::DOCKER_INDEX].contains(&entry.media_type.as_str()) {
+            depth += 1;
+            if depth > MAX_DEPTH {
+                return Err(self.broken(&format!("more than {MAX_DEPTH} indexes within each other")));
+            }
+            let index = ImageIndex::parse(&self.document(&entry)?).map_err(|why| self.broken(&why))?;
+            entry = self.select(index, platform)?;
+        }
+        if ![media_type::MANIFEST, media_type::DOCKER_MANIFEST].contains(&entry.media_type.as_str()) {
+            return Err(self.broken(&format!("{} is of type {}", entry.digest, entry.media_type)));
+        }
+        let bytes = self.document(&entry)?;
+        Ok((entry.media_type, bytes))
+    }
+
     /// What `index.json` has under the tag or the digest.
     fn entry(&self) -> Result<Descriptor, Error> {
         let path = self.path.join("oci-layout");

@@ -1,4 +1,5 @@
-//! Images on their way between a registry and the store: pull, obtain, push; and from an OCI layout into the store.
+//! Images on their way between a registry and the store: pull, obtain, push; from an OCI layout into the store; and build
+//! caches, to and from either (`cache`).
 //!
 //! A pulled layer is read once: while its packed blob streams in, it is hashed and kept, unpacked, hashed
 //! again as the plain tar, written and indexed. Nothing enters the store before both digests are what manifest
@@ -8,6 +9,7 @@
 //! Two processes that want the same layer fetch it once: whoever comes second waits for the first one's lock
 //! and finds it. A failed pull leaves the names as they were; whole blobs that had arrived stay.
 
+mod cache;
 mod error;
 pub mod export;
 mod fetch;
@@ -21,9 +23,10 @@ mod push;
 #[cfg(test)]
 mod tests;
 
+pub use cache::{CacheDocument, CachePlace, Export, INLINE, Import, Keep, is_needed};
 pub use error::Error;
 pub use layout::{Layout, from_layout};
-pub use obtain::{PullPolicy, obtain};
+pub use obtain::{Found, Offer, PullPolicy, find, obtain};
 pub use pack::pack_layers;
 pub use pull::pull;
 pub use push::{PushOptions, push, push_list};

@@ -1,9 +1,10 @@
-//! Obtain: from the store or from a registry, as the policy says.
+//! Obtain: from the store or from a registry, as the policy says; at once, or when somebody needs the layers.
 
-use super::{Error, pull};
+use super::Error;
+use super::pull::{Pull, Remote};
 use crate::oci::{Platform, Reference};
 use crate::progress::Sink;
-use crate::registry::Client;
+use crate::registry::{Client, Fetched};
 use crate::store::{Image, Store};
 
 /// When to look at the registry.
@@ -20,6 +21,37 @@ pub enum PullPolicy {
     Newer,
 }
 
+/// The image that a name stands for.
+pub enum Found {
+    /// It is in the store.
+    Here(Image),
+    /// It is in a registry.
+    There(Offer),
+}
+
+/// An image of a registry of which manifest and config are known, and no layer is here.
+pub struct Offer {
+    name: Reference,
+    fetched: Fetched,
+    image: Image,
+}
+
+impl Offer {
+    /// What it is. The store does not have it yet.
+    pub fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Pulls it: layers that are here already are not fetched.
+    pub fn take(&self, store: &Store, client: &Client, sink: &dyn Sink) -> Result<Image, Error> {
+        let source = Remote { client, name: &self.name };
+        let pull = Pull { store, source: &source, name: self.name.to_string(), sink };
+        let image = pull.take(&self.image, &self.fetched.bytes)?;
+        store.tag(&image, &self.name)?;
+        Ok(image)
+    }
+}
+
 /// The image called `reference`: of the store, under its local, then its remote name, or pulled. Errors with
 /// [`Error::NotHere`] if only a pull could bring it and `policy` is [`PullPolicy::Never`].
 pub fn obtain(
@@ -30,34 +62,42 @@ pub fn obtain(
     policy: PullPolicy,
     sink: &dyn Sink,
 ) -> Result<Image, Error> {
-    let local = match policy {
-        PullPolicy::Always => None,
-        _ => store.find_for(&reference.to_string(), platform)?.filter(|image| store.matches(image, platform)),
-    };
-    match (policy, local) {
-        (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),
-        (PullPolicy::Never, None) => {
-            Err(Error::NotHere { name: reference.to_string(), platform: platform.clone() })
-        }
-        (PullPolicy::Newer, Some(image)) => newer(store, client, reference, platform, image, sink),
-        (_, _) => pull::pull(store, client, reference, platform, sink),
+    match find(store, client, reference, platform, policy, sink)? {
+        Found::Here(image) => Ok(image),
+        Found::There(offer) => offer.take(store, client, sink),
     }
 }
 
-/// The registry's image if there is one and it is another than `local`.
-fn newer(
+/// The same without fetching a layer.
+pub fn find(
     store: &Store,
     client: &Client,
     reference: &Reference,
     platform: &Platform,
-    local: Image,
+    policy: PullPolicy,
     sink: &dyn Sink,
-) -> Result<Image, Error> {
+) -> Result<Found, Error> {
+    let local = match policy {
+        PullPolicy::Always => None,
+        _ => store.find_for(&reference.to_string(), platform)?.filter(|image| store.matches(image, platform)),
+    };
     let name = reference.remote();
-    match client.manifest_for(&name, platform) {
-        Ok(fetched) if fetched.digest == local.descriptor.digest => Ok(local),
-        Ok(fetched) => pull::named(store, client, &name, &fetched, platform, sink),
-        // What the policy is for: the store's image will do.
-        Err(_) => Ok(local),
+    let source = Remote { client, name: &name };
+    let pull = Pull { store, source: &source, name: name.to_string(), sink };
+    let offer = |fetched: Fetched| {
+        let image = pull.look(&fetched.media_type, &fetched.bytes, platform)?;
+        Ok(Found::There(Offer { name: name.clone(), fetched, image }))
+    };
+    match (policy, local) {
+        (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(Found::Here(image)),
+        (PullPolicy::Never, None) => {
+            Err(Error::NotHere { name: reference.to_string(), platform: platform.clone() })
+        }
+        (PullPolicy::Newer, Some(local)) => match client.manifest_for(&name, platform) {
+            Ok(fetched) if fetched.digest != local.descriptor.digest => offer(fetched),
+            // It is the same; or nobody answers, and what the policy is for: the store's image will do.
+            Ok(_) | Err(_) => Ok(Found::Here(local)),
+        },
+        (_, _) => offer(client.manifest_for(&name, platform)?),
     }
 }

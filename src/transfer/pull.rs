@@ -6,7 +6,7 @@ use std::io::Read;
 use super::{Error, fetch, parallel};
 use crate::oci::{Descriptor, DiffId, ImageConfig, Manifest, Platform, Reference, media_type};
 use crate::progress::{Event, Sink};
-use crate::registry::{Client, Fetched};
+use crate::registry::Client;
 use crate::store::{self, Image, Store};
 
 /// How many layers travel at once. More would share the same line and the same processors.
@@ -25,25 +25,11 @@ pub fn pull(
 ) -> Result<Image, Error> {
     let name = reference.remote();
     let fetched = client.manifest_for(&name, platform)?;
-    named(store, client, &name, &fetched, platform, sink)
-}
-
-/// Brings in what `fetched` refers to, and names it `name`.
-pub(super) fn named(
-    store: &Store,
-    client: &Client,
-    name: &Reference,
-    fetched: &Fetched,
-    platform: &Platform,
-    sink: &dyn Sink,
-) -> Result<Image, Error> {
-    let source = Remote { client, name };
-    let image = Pull { store, source: &source, name: name.to_string(), sink }.take(
-        &fetched.media_type,
-        &fetched.bytes,
-        platform,
-    )?;
-    store.tag(&image, name)?;
+    let source = Remote { client, name: &name };
+    let pull = Pull { store, source: &source, name: name.to_string(), sink };
+    let image = pull.look(&fetched.media_type, &fetched.bytes, platform)?;
+    let image = pull.take(&image, &fetched.bytes)?;
+    store.tag(&image, &name)?;
     Ok(image)
 }
 
@@ -54,9 +40,9 @@ pub(super) trait Blobs: Sync {
 }
 
 /// A repository of a registry.
-struct Remote<'a> {
-    client: &'a Client,
-    name: &'a Reference,
+pub(super) struct Remote<'a> {
+    pub client: &'a Client,
+    pub name: &'a Reference,
 }
 
 impl Blobs for Remote<'_> {
@@ -75,8 +61,8 @@ pub(super) struct Pull<'a> {
 }
 
 impl Pull<'_> {
-    /// Brings in all that the manifest `bytes` refers to, then the image itself.
-    pub(super) fn take(&self, media_type: &str, bytes: &[u8], platform: &Platform) -> Result<Image, Error> {
+    /// The image that the manifest `bytes` describes. Its layers stay where they are, and it is not in the store.
+    pub(super) fn look(&self, media_type: &str, bytes: &[u8], platform: &Platform) -> Result<Image, Error> {
         let manifest = Manifest::parse(bytes).map_err(|source| self.document(source))?;
         self.check_types(&manifest)?;
         let config = self.config(&manifest.config)?;
@@ -85,10 +71,18 @@ impl Pull<'_> {
             return Err(Error::LayerCount { name: self.name.clone(), diff_ids, layers });
         }
         self.compare(&config, platform);
+        Ok(Image { descriptor: Descriptor::of(media_type, bytes), manifest, config, names: Vec::new() })
+    }
+
+    /// Brings in the layers of `image`, then `image` itself, whose manifest is `bytes`.
+    pub(super) fn take(&self, image: &Image, bytes: &[u8]) -> Result<Image, Error> {
+        let Image { descriptor, manifest, config, .. } = image;
         let layers: Vec<(&Descriptor, DiffId)> =
             manifest.layers.iter().zip(config.rootfs.diff_ids.iter().copied()).collect();
         parallel::each(LANES, &layers, |(blob, diff_id), stop| fetch::layer(self, blob, *diff_id, stop))?;
-        Ok(self.store.put_manifest(media_type, bytes)?)
+        // It may have been collected since it was looked at.
+        self.config(&manifest.config)?;
+        Ok(self.store.put_manifest(&descriptor.media_type, bytes)?)
     }
 
     /// Refuses, before anything large is fetched, what could not be used afterwards.

@@ -68,11 +68,12 @@ pub fn push_list(
     Ok(client.push_manifest(&push.to, &list.descriptor.media_type, &bytes)?)
 }
 
-struct Push<'a> {
-    store: &'a Store,
-    client: &'a Client,
-    to: Reference,
-    sink: &'a dyn Sink,
+/// One push.
+pub(super) struct Push<'a> {
+    pub store: &'a Store,
+    pub client: &'a Client,
+    pub to: Reference,
+    pub sink: &'a dyn Sink,
 }
 
 impl Push<'_> {
@@ -95,7 +96,7 @@ impl Push<'_> {
     }
 
     /// Sends a blob of the store, unless it is there.
-    fn blob(&self, blob: &Descriptor, stop: &Stop) -> Result<(), Error> {
+    pub(super) fn blob(&self, blob: &Descriptor, stop: &Stop) -> Result<(), Error> {
         if stop.is_set() {
             return Err(Error::Stopped);
         }

@@ -13,12 +13,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-use super::super::copy::tree::{Item, Stamp};
+use super::super::copy::tree::Item;
 use crate::layer::{EntryKind, Metadata, Timestamp, Xattrs};
+use crate::store::{self, FileDigests, FileStamp, KnownFile, Store};
 
 /// Symlinks followed for one name, as the kernel's limit.
 const MAX_SYMLINKS: usize = 40;
@@ -32,6 +34,8 @@ const XATTR_VALUE: usize = 64 << 10;
 pub(super) struct Directory {
     root: OwnedFd,
     attributes: Attributes,
+    /// What earlier builds found its files to be.
+    known: Option<Box<FileDigests>>,
 }
 
 /// Whose modes and times the files have.
@@ -64,7 +68,7 @@ impl Directory {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root, attributes: Attributes::Own })
+        Ok(Self { root, attributes: Attributes::Own, known: None })
     }
 
     /// The checkout of a commit at `root`, its files as old as `mtime`.
@@ -72,12 +76,43 @@ impl Directory {
         Ok(Self { attributes: Attributes::Commit(mtime), ..Self::open(root)? })
     }
 
+    /// The same, with what `store` remembers of its files.
+    pub(super) fn remembered_by(self, store: &Store) -> Result<Self, store::Error> {
+        let stat = rustix::fs::fstat(&self.root).map_err(|errno| store::Error::Io {
+            action: "stat",
+            path: "the build context".into(),
+            source: errno.into(),
+        })?;
+        Ok(Self { known: Some(Box::new(store.file_digests(stat.st_dev, stat.st_ino)?)), ..self })
+    }
+
+    /// Has `store` remember what was found.
+    pub(super) fn keep(&self, store: &Store) -> Result<(), store::Error> {
+        self.known.as_ref().map_or(Ok(()), |known| store.keep_file_digests(known))
+    }
+
+    /// Remembers the digest of the file that `item` is and `file` has open, read from `began` on. Only if it still is
+    /// what it was, and was so for longer than a file system's clock needs to tick: a later change cannot go unseen then.
+    pub(super) fn learn(
+        &self,
+        item: &Item,
+        file: &File,
+        digest: [u8; 32],
+        began: SystemTime,
+    ) -> io::Result<()> {
+        let (Some(known), Some(stamp)) = (&self.known, &item.stamp) else { return Ok(()) };
+        if stamp_of(&rustix::fs::fstat(file)?) == **stamp && is_settled(stamp, began) {
+            known.learn(**stamp, KnownFile { digest, has_xattrs: !item.meta.xattrs.is_empty() });
+        }
+        Ok(())
+    }
+
     /// The directory that `path` leads to within this one; `None` if it is none.
     pub(super) fn below(&self, path: &[u8]) -> io::Result<Option<Self>> {
         match self.resolve(path)? {
             Some(Item { path, kind: EntryKind::Directory, .. }) => {
                 let root = self.open_beneath(&path, OFlags::PATH | OFlags::DIRECTORY)?;
-                Ok(Some(Self { root, attributes: self.attributes }))
+                Ok(Some(Self { root, attributes: self.attributes, known: None }))
             }
             _ => Ok(None),
         }
@@ -120,7 +155,23 @@ impl Directory {
 
     /// What is at `path` itself.
     pub(super) fn item(&self, path: &[u8]) -> io::Result<Item> {
-        Ok(self.attributes.of(item(path.to_vec(), self.open_beneath(path, NAME_ONLY)?.as_fd())?))
+        self.item_at(
+            path.to_vec(),
+            &Place { directory: self.open_beneath(path, NAME_ONLY)?.as_fd(), name: b"" },
+        )
+    }
+
+    fn item_at(&self, path: Vec<u8>, place: &Place<'_>) -> io::Result<Item> {
+        let stat = place.stat()?;
+        let known = self.known.as_ref().and_then(|known| known.find(&stamp_of(&stat)));
+        let item = item(path, place, &stat, known)?;
+        // A directory has no bytes: what is known of it is whether it has attributes.
+        if let (Some(table), EntryKind::Directory, Some(stamp)) = (&self.known, &item.kind, &item.stamp)
+            && is_settled(stamp, SystemTime::now())
+        {
+            table.learn(**stamp, KnownFile { digest: [0; 32], has_xattrs: !item.meta.xattrs.is_empty() });
+        }
+        Ok(self.attributes.of(item))
     }
 
     /// The entries of directory `path`, sorted; hidden ones too.
@@ -135,10 +186,8 @@ impl Directory {
             }
         }
         names.sort_unstable();
-        let child = |name: &Vec<u8>| {
-            let entry = rustix::fs::openat(&directory, &**name, NAME_ONLY | NOT_FOLLOWED, Mode::empty())?;
-            Ok(self.attributes.of(item(join(path, name), entry.as_fd())?))
-        };
+        let child =
+            |name: &Vec<u8>| self.item_at(join(path, name), &Place { directory: directory.as_fd(), name });
         names.iter().map(child).collect()
     }
 
@@ -192,14 +241,86 @@ fn is_symlink(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
-/// What is open, and is called `path`.
-fn item(path: Vec<u8>, entry: BorrowedFd<'_>) -> io::Result<Item> {
-    let stat = rustix::fs::fstat(entry)?;
+/// Something in an open directory, or with an empty name what is open itself.
+struct Place<'a> {
+    directory: BorrowedFd<'a>,
+    name: &'a [u8],
+}
+
+impl Place<'_> {
+    fn stat(&self) -> io::Result<Stat> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+        Ok(rustix::fs::statat(self.directory, self.name, flags)?)
+    }
+
+    /// The attributes that make sense in an image: users' own, and file capabilities. Security labels and ACLs
+    /// belong to this host.
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        // What is open by its name alone answers only so. The link leads to the open directory or file itself; a last
+        // component is not followed.
+        let mut path = format!("/proc/self/fd/{}", self.directory.as_raw_fd()).into_bytes();
+        if !self.name.is_empty() {
+            path = join(&path, self.name);
+        }
+        let mut found = BTreeMap::new();
+        let names = match xattr_names(self, &path) {
+            Ok(names) => names,
+            Err(Errno::OPNOTSUPP) => return Ok(found),
+            Err(errno) => return Err(errno.into()),
+        };
+        for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
+            if !name.starts_with(b"user.") && name != b"security.capability" {
+                continue;
+            }
+            let mut value = vec![0; XATTR_VALUE];
+            let length = if self.name.is_empty() {
+                rustix::fs::getxattr(&path, OsStr::from_bytes(name), &mut value[..])?
+            } else {
+                rustix::fs::lgetxattr(&path, OsStr::from_bytes(name), &mut value[..])?
+            };
+            value.truncate(length);
+            found.insert(name.to_vec(), value);
+        }
+        Ok(found)
+    }
+
+    fn list(&self, path: &[u8], names: &mut [u8]) -> Result<usize, Errno> {
+        if self.name.is_empty() {
+            rustix::fs::listxattr(path, names)
+        } else {
+            rustix::fs::llistxattr(path, names)
+        }
+    }
+}
+
+fn stamp_of(stat: &Stat) -> FileStamp {
+    FileStamp {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: stat.st_size.cast_unsigned(),
+        mtime: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
+        ctime: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
+        mode: stat.st_mode,
+    }
+}
+
+/// Whether a file with this stamp at `now` has another one after any later change. One that changed just now may change
+/// again without a trace: the clock of a file system ticks, the coarsest that people build on (FAT) every two seconds.
+fn is_settled(stamp: &FileStamp, now: SystemTime) -> bool {
+    const TICK: i64 = 2;
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(now).is_ok_and(|now| stamp.mtime.0.max(stamp.ctime.0).saturating_add(TICK) < now)
+}
+
+/// What is at `place`, and is called `path`.
+fn item(path: Vec<u8>, place: &Place<'_>, stat: &Stat, known: Option<KnownFile>) -> io::Result<Item> {
     let file_type = FileType::from_raw_mode(stat.st_mode);
     let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
     let kind = match file_type {
         FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => EntryKind::Symlink(rustix::fs::readlinkat(entry, "", Vec::new())?.into_bytes()),
+        FileType::Symlink => {
+            EntryKind::Symlink(rustix::fs::readlinkat(place.directory, place.name, Vec::new())?.into_bytes())
+        }
         FileType::Fifo => EntryKind::Fifo,
         FileType::CharacterDevice => EntryKind::Char { major, minor },
         FileType::BlockDevice => EntryKind::Block { major, minor },
@@ -207,6 +328,7 @@ fn item(path: Vec<u8>, entry: BorrowedFd<'_>) -> io::Result<Item> {
         FileType::Socket => EntryKind::File { size: 0 },
         FileType::RegularFile | FileType::Unknown => EntryKind::File { size: stat.st_size.cast_unsigned() },
     };
+    let without_xattrs = known.is_some_and(|known| !known.has_xattrs);
     Ok(Item {
         path,
         kind,
@@ -215,50 +337,25 @@ fn item(path: Vec<u8>, entry: BorrowedFd<'_>) -> io::Result<Item> {
             uid: 0,
             gid: 0,
             mtime: Timestamp { secs: stat.st_mtime, nanos: nanos(stat.st_mtime_nsec) },
-            xattrs: xattrs(entry)?,
+            xattrs: if without_xattrs { Xattrs::new() } else { place.xattrs()? },
         },
         link: (stat.st_nlink > 1 && file_type == FileType::RegularFile).then_some((stat.st_dev, stat.st_ino)),
-        stamp: Some(Stamp {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            ctime: (stat.st_ctime, nanos(stat.st_ctime_nsec).into()),
-        }),
+        stamp: (known.is_none() && matches!(file_type, FileType::RegularFile | FileType::Directory))
+            .then(|| Box::new(stamp_of(stat))),
+        digest: known.filter(|_| file_type == FileType::RegularFile).map(|known| known.digest),
         node: None,
     })
 }
 
-/// The attributes that make sense in an image: users' own, and file capabilities. Security labels and ACLs
-/// belong to this host.
-fn xattrs(entry: BorrowedFd<'_>) -> io::Result<Xattrs> {
-    // what is open by its name alone answers only so; the link leads to the entry itself, and no further
-    let path = format!("/proc/self/fd/{}", entry.as_raw_fd());
-    let mut found = BTreeMap::new();
-    let names = match xattr_names(&path) {
-        Ok(names) => names,
-        Err(Errno::OPNOTSUPP) => return Ok(found),
-        Err(errno) => return Err(errno.into()),
-    };
-    for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-        if !name.starts_with(b"user.") && name != b"security.capability" {
-            continue;
-        }
-        let mut value = vec![0; XATTR_VALUE];
-        let length = rustix::fs::getxattr(&path, OsStr::from_bytes(name), &mut value[..])?;
-        value.truncate(length);
-        found.insert(name.to_vec(), value);
-    }
-    Ok(found)
-}
-
 /// The names, each ended by a NUL.
-fn xattr_names(path: &str) -> Result<Vec<u8>, Errno> {
+fn xattr_names(place: &Place<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
     // Most files have none or few; room for all there may be would cost more than the call.
     let mut few = [0; 256];
-    match rustix::fs::listxattr(path, &mut few[..]) {
+    match place.list(path, &mut few) {
         Ok(length) => Ok(few[..length].to_vec()),
         Err(Errno::RANGE) => {
             let mut names = vec![0; XATTR_NAMES];
-            let length = rustix::fs::listxattr(path, &mut names[..])?;
+            let length = place.list(path, &mut names)?;
             names.truncate(length);
             Ok(names)
         }
@@ -372,5 +469,38 @@ mod tests {
         context.file(b"f").unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "mine");
         assert!(context.resolve(b"passwd").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_file_is_remembered_only_if_its_next_change_must_show() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let path = dir.path().join("context/f");
+        fs::create_dir(dir.path().join("context")).unwrap();
+        fs::write(&path, "x").unwrap();
+        let context = || Directory::open(&dir.path().join("context")).unwrap().remembered_by(&store).unwrap();
+        let learn = |context: &Directory, at: SystemTime| {
+            let item = context.item(b"f").unwrap();
+            context.learn(&item, &context.file(b"f").unwrap(), [7; 32], at).unwrap();
+            context.item(b"f").unwrap().digest
+        };
+        let changed = fs::metadata(&path).unwrap();
+        let after = |secs| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(secs);
+        let second = u64::try_from(std::os::unix::fs::MetadataExt::ctime(&changed)).unwrap();
+        for (at, remembered) in [(0, false), (1, false), (2, false), (3, true)] {
+            let found = learn(&context(), after(second + at));
+            assert_eq!(found.is_some(), remembered, "read {at} s after it changed");
+        }
+        // Of one that changed since it was looked at, no digest is of use.
+        let context = context();
+        let item = context.item(b"f").unwrap();
+        fs::write(&path, "y").unwrap();
+        let much_later = after(second + 100);
+        context.learn(&item, &context.file(b"f").unwrap(), [7; 32], much_later).unwrap();
+        assert_eq!(context.item(b"f").unwrap().digest, None);
+        assert!(learn(&context, much_later).is_some());
+        context.keep(&store).unwrap();
+        let again = Directory::open(&dir.path().join("context")).unwrap().remembered_by(&store).unwrap();
+        assert_eq!(again.item(b"f").unwrap().digest, Some([7; 32]));
     }
 }

@@ -28,7 +28,7 @@ use crate::dockerfile::{IgnoreError, IgnoreFile};
 use crate::git::{self, Mtime};
 use crate::layer::{EntryKind, Timestamp};
 use crate::rootfs::Stack;
-use crate::store::Live;
+use crate::store::{self, Live, Store};
 
 use directory::Directory;
 pub(super) use directory::join;
@@ -173,20 +173,23 @@ impl Context {
         &self.name
     }
 
-    /// What tells one set of files from another where no file of it needs to be looked at; `None` where only its files
-    /// tell.
-    pub(super) fn identity(&self) -> Option<String> {
-        match &self.files {
-            Files::Layers(stack) => {
-                Some(format!("{:?}", stack.layers().iter().map(|layer| layer.diff_id).collect::<Vec<_>>()))
-            }
-            Files::Directory(_) => None,
+    /// The same, with what `store` remembers of its files. Of a repository that is checked out there is nothing: its files
+    /// are as old as this build.
+    pub(super) fn remembered_by(mut self, store: &Store) -> Result<Self, store::Error> {
+        if self.checkout.is_none()
+            && let Files::Directory(directory) = self.files
+        {
+            self.files = Files::Directory(directory.remembered_by(store)?);
         }
+        Ok(self)
     }
 
-    /// Whether its files are as old as this build, so that their times say nothing.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.checkout.is_some()
+    /// Has `store` remember what was found.
+    pub(super) fn keep(&self, store: &Store) -> Result<(), store::Error> {
+        match &self.files {
+            Files::Directory(directory) => directory.keep(store),
+            Files::Layers(_) => Ok(()),
+        }
     }
 
     /// Whether the ignore file hides `path`.

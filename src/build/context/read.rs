@@ -1,6 +1,7 @@
 //! What COPY asks of a context, whatever its files lie in.
 
 use std::io::{self, Read};
+use std::time::SystemTime;
 
 use super::super::StepError;
 use super::super::copy::tree::Item;
@@ -49,6 +50,23 @@ impl Context {
                 .collect()),
             (Files::Layers(_), None) => unreachable!("an item of a stack has a node"),
         }
+    }
+
+    /// The digest of a file's bytes, which the directory remembers. `read` reads them all.
+    pub(in crate::build) fn digest(
+        &self,
+        item: &Item,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<[u8; 32]>,
+    ) -> Result<[u8; 32], StepError> {
+        let unreadable = |source| self.unreadable(&item.path, source);
+        let (Files::Directory(directory), Some(_)) = (&self.files, &item.stamp) else {
+            return read(&mut *self.open(item)?).map_err(unreadable);
+        };
+        let mut file = directory.file(&item.path).map_err(unreadable)?;
+        let began = SystemTime::now();
+        let digest = read(&mut file).map_err(unreadable)?;
+        directory.learn(item, &file, digest, began).map_err(unreadable)?;
+        Ok(digest)
     }
 
     /// A file's bytes.

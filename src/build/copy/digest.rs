@@ -1,20 +1,18 @@
-//! Digests of what a COPY or ADD reads: of the bytes, and of what tells that they did not change.
+//! Digests of what a COPY or ADD reads: of the bytes, and of what tells that they are the same.
 
 use std::collections::HashMap;
-use std::io::Read;
-use std::time::{Duration, SystemTime};
+use std::io::{self, Read};
 
 use rayon::prelude::*;
 
 use super::super::StepError;
+use super::Request;
 use super::landing::{Placed, Source, What};
+use super::remote::Identified;
 use super::tree::{Item, Tree};
 use super::work::{Archive, Work};
+use crate::dockerfile;
 use crate::layer::EntryKind;
-
-/// A file changed less than this long ago may change again without a trace in its times: the coarsest
-/// clock of a file system people build on (FAT) ticks every two seconds.
-const YOUNG: Duration = Duration::from_secs(2);
 
 /// Read this much of a file at a time, in bytes.
 const CHUNK: usize = 256 << 10;
@@ -30,7 +28,10 @@ pub(in crate::build) struct Digests {
 /// Reads all files.
 pub(super) fn content(work: &Work) -> Result<Digests, StepError> {
     let all: Vec<(&Tree, &Item)> = work.files().collect();
-    let files = all.par_iter().map(|(tree, item)| file(tree, item)).collect::<Result<Vec<_>, _>>()?;
+    let files = all
+        .par_iter()
+        .map(|(tree, item)| tree.digest(item, |source| read(source, item)))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut digests = files.iter();
     let mut hasher = Fields::default();
     // Two names of one file are the same layer only if they are linked the same way.
@@ -50,38 +51,65 @@ pub(super) fn content(work: &Work) -> Result<Digests, StepError> {
         hasher.archive(archive, work);
         hasher.field(digests.next().expect("there is a digest for each file"));
     }
-    Ok(Digests { content: hasher.0.finalize().into(), files })
+    Ok(Digests { content: hasher.finish(), files })
 }
 
-/// The digest over what tells that nothing was touched; `None` where a file is too young to tell, or was just fetched.
-pub(super) fn quick(work: &Work, source: &str) -> Option<[u8; 32]> {
-    if work.trees.iter().any(Tree::is_fresh) {
-        return None;
-    }
-    let young = SystemTime::now().checked_sub(YOUNG)?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-    let mut hasher = Fields::default();
-    hasher.field(source.as_bytes());
-    for (path, placed) in &work.placed {
-        hasher.entry(path, placed);
-        if let What::Item(_, item) = &placed.what {
-            hasher.identity(item, young)?;
+/// A digest of what the sources stand for, and of who is to own them where the key's parent does not say; `None` if one is
+/// a file of this machine, which is known only when it has been looked at. `layers` is what
+/// `--from` names, if that is a stage or an image.
+pub(super) fn named(
+    request: &Request<'_>,
+    remotes: &[Option<Identified>],
+    layers: Option<&str>,
+    owner: Option<(u32, u32)>,
+) -> Option<[u8; 32]> {
+    let mut fields = Fields::default();
+    fields.field(format!("{owner:?}").as_bytes());
+    for (remote, source) in remotes.iter().zip(&request.copy.sources) {
+        match (remote, source, layers) {
+            (Some(remote), ..) => {
+                fields.field(b"remote");
+                fields.field(remote.identity().as_bytes());
+            }
+            (None, dockerfile::Source::Heredoc(heredoc), _) => {
+                fields.field(b"text");
+                fields.field(heredoc.name.as_bytes());
+                fields.field(heredoc.body.as_bytes());
+            }
+            // The path in it is a word of the instruction.
+            (None, dockerfile::Source::Path(_), Some(chain)) => {
+                fields.field(b"layers");
+                fields.field(chain.as_bytes());
+            }
+            (None, dockerfile::Source::Path(_), None) => return None,
         }
     }
-    for archive in &work.archives {
-        hasher.archive(archive, work);
-        hasher.identity(&archive.item, young)?;
-    }
-    Some(hasher.0.finalize().into())
+    Some(fields.finish())
 }
 
 /// A hash over fields that cannot run into each other.
 #[derive(Default)]
-struct Fields(blake3::Hasher);
+struct Fields {
+    hasher: blake3::Hasher,
+    /// What is not hashed yet: the hash is many times as fast over pieces of some length.
+    piece: Vec<u8>,
+}
 
 impl Fields {
+    const PIECE: usize = 16 << 10;
+
     fn field(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.piece.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= Self::PIECE {
+            self.hasher.update(&self.piece);
+            self.piece.clear();
+        }
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        self.hasher.update(&self.piece);
+        self.hasher.finalize().into()
     }
 
     /// Where an archive goes and whose it becomes. Its bytes are another field.
@@ -107,32 +135,27 @@ impl Fields {
                 self.field(b"text");
                 self.field(body);
             }
-            // Debug names the kind with its size, link target or device number.
-            What::Item(_, item) => self.field(format!("{:?}", item.kind).as_bytes()),
+            What::Item(_, item) => self.kind(&item.kind),
         }
     }
 
-    fn identity(&mut self, item: &Item, young: u64) -> Option<()> {
-        self.field(&item.path);
-        if let Some(stamp) = item.stamp {
-            let newest = stamp.ctime.0.max(item.meta.mtime.secs);
-            if u64::try_from(newest).is_ok_and(|newest| newest >= young) {
-                return None;
+    fn kind(&mut self, kind: &EntryKind) {
+        match kind {
+            EntryKind::File { size } => {
+                self.field(b"file");
+                self.field(&size.to_le_bytes());
             }
-            for number in [stamp.device, stamp.inode] {
-                self.field(&number.to_le_bytes());
+            EntryKind::Symlink(target) => {
+                self.field(b"symlink");
+                self.field(target);
             }
-            let mtime = item.meta.mtime;
-            for number in [stamp.ctime.0, stamp.ctime.1, mtime.secs, mtime.nanos.into()] {
-                self.field(&number.to_le_bytes());
-            }
+            // Debug names the kind with its device number.
+            other => self.field(format!("{other:?}").as_bytes()),
         }
-        Some(())
     }
 }
 
-fn file(tree: &Tree, item: &Item) -> Result<[u8; 32], StepError> {
-    let mut source = tree.open(item)?;
+fn read(source: &mut dyn Read, item: &Item) -> io::Result<[u8; 32]> {
     let size = match item.kind {
         EntryKind::File { size } => usize::try_from(size).unwrap_or(CHUNK),
         _ => 0,
@@ -140,10 +163,9 @@ fn file(tree: &Tree, item: &Item) -> Result<[u8; 32], StepError> {
     let mut buffer = vec![0; size.clamp(1, CHUNK)];
     let mut hasher = blake3::Hasher::new();
     loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(length) => hasher.update(&buffer[..length]),
-            Err(source) => return Err(tree.unreadable(&item.path, source)),
+        match source.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().into()),
+            length => hasher.update(&buffer[..length]),
         };
     }
 }

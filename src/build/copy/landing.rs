@@ -26,7 +26,7 @@ pub(super) enum What {
     /// A directory.
     Directory,
     /// An item of a tree: a file, a symlink, a device, a fifo.
-    Item(Source, Item),
+    Item(Source, Box<Item>),
     /// The body of a heredoc.
     Text(Vec<u8>),
 }
@@ -231,7 +231,7 @@ impl<'a> Landing<'a> {
         {
             meta.mode = chmod.file(meta.mode);
         }
-        self.placed.insert(path, Placed { meta, what: What::Item(source, item) });
+        self.placed.insert(path, Placed { meta, what: What::Item(source, Box::new(item)) });
         Ok(())
     }
 

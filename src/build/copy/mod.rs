@@ -33,6 +33,7 @@ use super::StepError;
 use super::context::Context;
 use super::executor::{Executor, lock};
 use super::key::{Ingredients, Inputs};
+use super::roots::Root;
 use super::stage::Stage;
 use super::step::Identity;
 use super::user::Accounts;
@@ -57,6 +58,15 @@ struct Request<'a> {
     dest: String,
 }
 
+/// Whether the destination is a directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// If there is one, or its name says so.
+    AsFound,
+    /// In any case.
+    Directory,
+}
+
 /// Where a source is: in which tree, and in which directory of a repository.
 struct Place {
     source: Source,
@@ -76,32 +86,6 @@ pub(super) fn path_of(source: &dockerfile::Source) -> Option<&str> {
         dockerfile::Source::Path(path) => Some(path),
         dockerfile::Source::Heredoc(_) => None,
     }
-}
-
-/// A digest of what the sources stand for and of who is to own them; `None` if one is a file of this machine or of a
-/// stage, which is known only when it has been looked at.
-fn ahead(request: &Request<'_>, remotes: &[Option<Identified>], rules: &Rules) -> Option<[u8; 32]> {
-    if remotes.iter().all(Option::is_none) {
-        return None;
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut field = |text: &str| {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    field("ahead");
-    field(&format!("{:?}", rules.owner));
-    for (remote, source) in remotes.iter().zip(&request.copy.sources) {
-        match (remote, source) {
-            (Some(remote), _) => field(&remote.identity()),
-            (None, dockerfile::Source::Heredoc(heredoc)) => {
-                field(&heredoc.name);
-                field(&heredoc.body);
-            }
-            (None, dockerfile::Source::Path(_)) => return None,
-        }
-    }
-    Some(hasher.finalize().into())
 }
 
 impl Executor<'_> {
@@ -139,51 +123,50 @@ impl Executor<'_> {
         let created_by = history(verb, &copy);
         let dest = absolute(&stage.image.config.working_dir, &copy.dest);
         let request = Request { verb, written, copy, dest };
-        let rules = self.rules(stage, &request)?;
         let before = stage.image.config.clone();
         let identity = Identity { before, created_by, settings: vec![verb.to_owned()] };
         let remotes = self.identify_all(stage, &request)?;
-        // Where every source is known by a name of its bytes, nothing need be fetched to know the key.
-        let ahead = ahead(&request, &remotes, &rules)
-            .map(|digest| self.copy_key(stage, &request, &identity, Inputs::Quick(digest)));
-        if let Some(ahead) = &ahead
-            && let Some(record) = self.recorded(stage, ahead)?
-        {
-            self.hit(stage, record, &identity.created_by);
-            return Ok(());
-        }
-        let context = match (context, &request.copy.from) {
-            (Some(context), _) => context,
-            (None, None) => Arc::clone(&self.context),
-            (None, Some(name)) => {
-                let blamed = blame(written.from.as_deref().unwrap_or_default());
-                self.files_of(stage, name).map_err(blamed)?
-            }
-        };
-        let origin = context.identity().unwrap_or_default();
-        let mut trees = vec![Tree::Context(context)];
-        let places = self.obtain_all(&request, remotes, &mut trees)?;
-        let work = self.work_out(stage, &request, &rules, &places, trees)?;
+        let root = self.copied_from(stage, &request, context)?;
+        let rules = rules(&request, self.owner_of_link(stage, &request)?)?;
         let key = |inputs| self.copy_key(stage, &request, &identity, inputs);
-        let quick = digest::quick(&work, &origin).map(|digest| key(Inputs::Quick(digest)));
-        if let Some(quick) = &quick
-            && let Some(record) = self.recorded(stage, quick)?
+        // Where every source is known by a name of its bytes, none need be here to know the key.
+        let named = digest::named(&request, &remotes, root.layers().as_deref(), rules.owner);
+        let named = named.map(|digest| key(Inputs::Named(digest)));
+        if let Some(named) = &named
+            && let Some(record) = self.recorded(stage, named)?
         {
-            self.hit(stage, record, &identity.created_by);
+            self.hit(stage, named, record, &identity.created_by);
             return Ok(());
         }
-        let digests = digest::content(&work)?;
+        let files = self.files(&root, request.copy.from.as_deref().unwrap_or_default())?;
+        let mut trees = vec![Tree::Context(files)];
+        let places = self.obtain_all(&request, remotes, &mut trees)?;
+        let sources = sources(&request, &rules, &places, trees)?;
+        let digests = digest::content(&sources)?;
         let content = key(Inputs::Content(digests.content));
-        self.once(stage, &content, &identity.created_by, |executor, _| {
-            executor.write(&work, &digests.files)
+        let record = self.once(stage, &content, &identity.created_by, |executor, stage| {
+            let known = sources.by_source(&digests.files);
+            let work = executor.work_out(stage, &request, &places, sources.trees)?;
+            executor.write(&work, &work.expected(&known)?)
         })?;
-        let aliases: Vec<CacheKey> = quick.into_iter().chain(ahead).collect();
-        if !aliases.is_empty()
-            && let Some(record) = self.store.cached(&content)?
-        {
-            aliases.iter().try_for_each(|alias| self.store.put_cached(alias, &record))?;
+        named.map_or(Ok(()), |named| self.alias(stage, &named, content, record))
+    }
+
+    /// What the instruction copies from: `context`, if that is given, what `--from` names, or the build context.
+    fn copied_from(
+        &self,
+        stage: &Stage,
+        request: &Request<'_>,
+        context: Option<Arc<Context>>,
+    ) -> Result<Root, StepError> {
+        match (context, &request.copy.from) {
+            (Some(context), _) => Ok(Root::Context(context)),
+            (None, None) => Ok(Root::Context(Arc::clone(&self.context))),
+            (None, Some(name)) => {
+                let blamed = blame(request.written.from.as_deref().unwrap_or_default());
+                self.root(stage, name).map_err(blamed)
+            }
         }
-        Ok(())
     }
 
     /// What each source that is elsewhere stands for, in the order of the sources.
@@ -257,9 +240,10 @@ impl Executor<'_> {
         let created_by = format!("WORKDIR {path}");
         let identity = Identity { before, created_by, settings: Vec::new() };
         let key = self.key(stage, &identity, None);
-        self.once(stage, &key, &identity.created_by, |executor, stage| {
+        let made = self.once(stage, &key, &identity.created_by, |executor, stage| {
             executor.make_directory(stage, &path, &identity.before.user)
-        })
+        });
+        made.map(drop)
     }
 
     /// Makes the directory `path` and what is missing above it, unless it is there. They belong to `user`, and to its
@@ -270,7 +254,7 @@ impl Executor<'_> {
         path: &str,
         user: &str,
     ) -> Result<Option<LayerRecord>, StepError> {
-        let stack = stage.stack(self.store)?;
+        let stack = self.stack(stage)?;
         let owner = match Accounts::of(&stack)?.owner(user) {
             Ok(owner) => owner,
             // The image may learn the name later; only who runs as it needs it now.
@@ -288,67 +272,29 @@ impl Executor<'_> {
         self.write(&Work { trees: Vec::new(), placed, archives: Vec::new(), owner: None, stack }, &[])
     }
 
-    /// Finds the sources and decides where each lands. No file's bytes are read, save to tell an archive.
+    /// Decides where each source lands in the root of `stage`.
     fn work_out(
         &self,
         stage: &Stage,
         request: &Request<'_>,
-        rules: &Rules,
         places: &[Place],
         trees: Vec<Tree>,
     ) -> Result<Work, StepError> {
-        let (copy, written) = (&request.copy, request.written);
-        let stack = if copy.link { Stack::new(Vec::new()) } else { stage.stack(self.store)? };
-        let mut landing = Landing::new(&stack, &trees, rules);
-        let dest = landing.destination(&request.dest).map_err(blame(&written.dest))?;
-        // What --parents copies goes into a directory whatever is there.
-        let dest = Destination { is_directory: dest.is_directory || copy.parents, ..dest };
-        let mut archives = Vec::new();
-        let mut unmatched = None;
-        room_for(copy.sources.len(), &dest, &copy.dest).map_err(blame(&written.dest))?;
-        for (source, ((_, word), place)) in copy.sources.iter().zip(request.words().zip(places)) {
-            let word = word.unwrap_or_default();
-            let found = match source {
-                dockerfile::Source::Path(path) => {
-                    let landed = land(request, (path, word), place, &dest, &mut landing, &mut archives);
-                    landed.map_err(blame(word))
-                }
-                dockerfile::Source::Heredoc(heredoc) => {
-                    landing.text(&heredoc.name, heredoc.body.clone(), &dest)
-                }
-            };
-            match found {
-                // `COPY package.json yarn.lock* ./`: a wildcard may match nothing where something else is copied.
-                Err(error) if error.is_unmatched_glob() => drop(unmatched.get_or_insert(error)),
-                found => found?,
-            }
-        }
-        let placed = landing.placed;
-        match unmatched {
-            Some(error) if placed.is_empty() && archives.is_empty() => Err(error),
-            _ => Ok(Work { trees, placed, archives, owner: rules.owner, stack }),
-        }
+        let stack = if request.copy.link { Stack::new(Vec::new()) } else { self.stack(stage)? };
+        let rules = rules(request, self.owner(stage, request)?)?;
+        land_all(stack, Room::AsFound, request, &rules, places, trees)
     }
 
-    /// What the flags say.
-    fn rules(&self, stage: &Stage, request: &Request<'_>) -> Result<Rules, StepError> {
-        let (copy, written) = (&request.copy, request.written);
-        let owner = |spec: &str| Accounts::of(&stage.stack(self.store)?)?.owner(spec);
-        let owner = copy.chown.as_deref().map(owner).transpose();
-        let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose();
-        let chmod = chmod.map_err(|why| StepError::Invalid(why.to_string()));
-        let mut patterns = Vec::new();
-        for (pattern, word) in copy.exclude.iter().zip(&written.exclude) {
-            let parsed = PathPattern::parse(pattern.trim())
-                .map_err(|why| StepError::Invalid(format!("--exclude={pattern}: {why}")));
-            patterns.push(parsed.map_err(blame(word))?);
-        }
-        Ok(Rules {
-            owner: owner.map_err(blame(written.chown.as_deref().unwrap_or_default()))?,
-            chmod: chmod.map_err(blame(written.chmod.as_deref().unwrap_or_default()))?,
-            exclude: IgnoreFile::of(patterns),
-            now: now(),
-        })
+    /// `--chown`, resolved in the root of `stage`.
+    fn owner(&self, stage: &Stage, request: &Request<'_>) -> Result<Option<(u32, u32)>, StepError> {
+        let owner = |spec: &str| Accounts::of(&self.stack(stage)?)?.owner(spec);
+        let blamed = blame(request.written.chown.as_deref().unwrap_or_default());
+        request.copy.chown.as_deref().map(owner).transpose().map_err(blamed)
+    }
+
+    /// The same for a key that says nothing of the parent; where it does, the words of the instruction are enough.
+    fn owner_of_link(&self, stage: &Stage, request: &Request<'_>) -> Result<Option<(u32, u32)>, StepError> {
+        if request.copy.link { self.owner(stage, request) } else { Ok(None) }
     }
 
     /// Writes the layer of files with these digests into the store.
@@ -364,6 +310,76 @@ impl Executor<'_> {
         }
         Ok(Some(self.store.commit_layer(tar, &written)?))
     }
+}
+
+/// What the sources are, for the key: as they land in an empty root, so that no layer below is looked at. Who is to own
+/// them, and what is in their way, follows from the instruction and the parent, which the key names.
+fn sources(
+    request: &Request<'_>,
+    rules: &Rules,
+    places: &[Place],
+    trees: Vec<Tree>,
+) -> Result<Work, StepError> {
+    land_all(Stack::new(Vec::new()), Room::Directory, request, rules, places, trees)
+}
+
+/// Finds the sources and decides where each lands. No file's bytes are read, save to tell an archive.
+fn land_all(
+    stack: Stack,
+    room: Room,
+    request: &Request<'_>,
+    rules: &Rules,
+    places: &[Place],
+    trees: Vec<Tree>,
+) -> Result<Work, StepError> {
+    let (copy, written) = (&request.copy, request.written);
+    let mut landing = Landing::new(&stack, &trees, rules);
+    let dest = landing.destination(&request.dest).map_err(blame(&written.dest))?;
+    // What --parents copies goes into a directory whatever is there.
+    let dest =
+        Destination { is_directory: dest.is_directory || copy.parents || room == Room::Directory, ..dest };
+    let mut archives = Vec::new();
+    let mut unmatched = None;
+    room_for(copy.sources.len(), &dest, &copy.dest).map_err(blame(&written.dest))?;
+    for (source, ((_, word), place)) in copy.sources.iter().zip(request.words().zip(places)) {
+        let word = word.unwrap_or_default();
+        let found = match source {
+            dockerfile::Source::Path(path) => {
+                let landed = land(request, (path, word), place, &dest, &mut landing, &mut archives);
+                landed.map_err(blame(word))
+            }
+            dockerfile::Source::Heredoc(heredoc) => landing.text(&heredoc.name, heredoc.body.clone(), &dest),
+        };
+        match found {
+            // `COPY package.json yarn.lock* ./`: a wildcard may match nothing where something else is copied.
+            Err(error) if error.is_unmatched_glob() => drop(unmatched.get_or_insert(error)),
+            found => found?,
+        }
+    }
+    let placed = landing.placed;
+    match unmatched {
+        Some(error) if placed.is_empty() && archives.is_empty() => Err(error),
+        _ => Ok(Work { trees, placed, archives, owner: rules.owner, stack }),
+    }
+}
+
+/// What the flags say.
+fn rules(request: &Request<'_>, owner: Option<(u32, u32)>) -> Result<Rules, StepError> {
+    let (copy, written) = (&request.copy, request.written);
+    let chmod = copy.chmod.as_deref().map(Chmod::parse).transpose();
+    let chmod = chmod.map_err(|why| StepError::Invalid(why.to_string()));
+    let mut patterns = Vec::new();
+    for (pattern, word) in copy.exclude.iter().zip(&written.exclude) {
+        let parsed = PathPattern::parse(pattern.trim())
+            .map_err(|why| StepError::Invalid(format!("--exclude={pattern}: {why}")));
+        patterns.push(parsed.map_err(blame(word))?);
+    }
+    Ok(Rules {
+        owner,
+        chmod: chmod.map_err(blame(written.chmod.as_deref().unwrap_or_default()))?,
+        exclude: IgnoreFile::of(patterns),
+        now: now(),
+    })
 }
 
 /// Finds what `path` names and places it. `word` is how it is written.

@@ -55,11 +55,6 @@ impl Snapshot {
         &self.path
     }
 
-    /// A digest over what tells that nothing of it was touched, and `origin`; `None` where a file is too young to tell.
-    pub(in crate::build) fn quick(&self, origin: &str) -> Option<[u8; 32]> {
-        digest::quick(&self.work, origin)
-    }
-
     /// A digest over path, type, mode, owner, extended attributes and bytes, as they are when this is first called.
     pub(in crate::build) fn content(&self) -> Result<[u8; 32], StepError> {
         Ok(self.digests()?.content)

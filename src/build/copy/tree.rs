@@ -9,6 +9,7 @@ use super::super::elsewhere::Body;
 use crate::dockerfile::{PathPattern, did_you_mean, glob};
 use crate::layer::{EntryKind, Kind, Metadata};
 use crate::rootfs::{Node, Stack};
+use crate::store::FileStamp;
 
 /// A tree of files to copy from.
 pub(in crate::build) enum Tree {
@@ -30,8 +31,10 @@ pub(in crate::build) struct Item {
     pub meta: Metadata,
     /// Equal for two names of one file; `None` where a file has one name.
     pub link: Option<(u64, u64)>,
-    /// What tells that a context file was not touched.
-    pub stamp: Option<Stamp>,
+    /// What the kernel says of a file or directory of the context of which nothing is known yet.
+    pub stamp: Option<Box<FileStamp>>,
+    /// Of a file of the context that is known not to have changed since it was last read.
+    pub digest: Option<[u8; 32]>,
     pub node: Option<Node>,
 }
 
@@ -50,15 +53,6 @@ pub(in crate::build) struct Picked {
     pub base: Vec<u8>,
     /// What is at the path: a symlink is not followed.
     pub item: Item,
-}
-
-/// What the kernel says of a context file besides its size and mtime.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::build) struct Stamp {
-    pub device: u64,
-    pub inode: u64,
-    /// Seconds and nanoseconds.
-    pub ctime: (i64, i64),
 }
 
 impl Tree {
@@ -94,6 +88,21 @@ impl Tree {
         }
     }
 
+    /// The digest of a file's bytes. `read` reads them all, where it is not known.
+    pub(super) fn digest(
+        &self,
+        file: &Item,
+        read: impl FnOnce(&mut dyn Read) -> io::Result<[u8; 32]>,
+    ) -> Result<[u8; 32], StepError> {
+        match (self, file.digest) {
+            (_, Some(known)) => Ok(known),
+            (Self::Body(_), None) => {
+                read(&mut *self.open(file)?).map_err(|source| self.unreadable(&file.path, source))
+            }
+            (tree, None) => tree.context().digest(file, read),
+        }
+    }
+
     /// Whether the ignore file hides `path`.
     pub(super) fn ignores(&self, path: &[u8]) -> bool {
         self.context().ignores(path)
@@ -109,14 +118,6 @@ impl Tree {
         match self {
             Self::Body(_) => "the web",
             tree => tree.context().name(),
-        }
-    }
-
-    /// Whether its files are as old as this build, so that their times say nothing.
-    pub(super) fn is_fresh(&self) -> bool {
-        match self {
-            Self::Body(_) => true,
-            tree => tree.context().is_fresh(),
         }
     }
 
@@ -283,7 +284,7 @@ impl Item {
             (layer as u64, u64::from(ino.0))
         });
         let meta = Metadata { mode, uid, gid, mtime, xattrs: stack.xattrs(&node) };
-        Self { path, kind, meta, link, stamp: None, node: Some(node) }
+        Self { path, kind, meta, link, stamp: None, digest: None, node: Some(node) }
     }
 }
 

@@ -26,6 +26,9 @@ pub(super) struct Work {
     pub stack: Stack,
 }
 
+/// Digests of files, each by the number of its tree and its path there.
+pub(super) type BySource = HashMap<(usize, Vec<u8>), [u8; 32]>;
+
 /// An archive to unpack.
 pub(super) struct Archive {
     pub source: Source,
@@ -49,12 +52,36 @@ impl Archive {
 impl Work {
     /// The files whose bytes count, in the order of `placed` and then of `archives`.
     pub(super) fn files(&self) -> impl Iterator<Item = (&Tree, &Item)> {
+        self.sources().map(|(source, item)| (&self.trees[source.tree], item))
+    }
+
+    /// The same, and where each comes from.
+    fn sources(&self) -> impl Iterator<Item = (Source, &Item)> {
         let placed = self.placed.values().filter_map(|placed| match &placed.what {
-            What::Item(source, item) if matches!(item.kind, EntryKind::File { .. }) => Some((*source, item)),
+            What::Item(source, item) if matches!(item.kind, EntryKind::File { .. }) => {
+                Some((*source, &**item))
+            }
             _ => None,
         });
-        let all = placed.chain(self.archives.iter().map(|archive| (archive.source, &archive.item)));
-        all.map(|(source, item)| (&self.trees[source.tree], item))
+        placed.chain(self.archives.iter().map(|archive| (archive.source, &archive.item)))
+    }
+
+    /// The digests of its files, by where they come from.
+    pub(super) fn by_source(&self, digests: &[[u8; 32]]) -> BySource {
+        let places = self.sources().map(|(source, item)| (source.tree, item.path.clone()));
+        places.zip(digests.iter().copied()).collect()
+    }
+
+    /// The digests that `known` has of its files, in their order. Errors with [`StepError::Changed`] if it has none of one.
+    pub(super) fn expected(&self, known: &BySource) -> Result<Vec<[u8; 32]>, StepError> {
+        let of = |(source, item): (Source, &Item)| {
+            let changed = || StepError::Changed {
+                path: String::from_utf8_lossy(&item.path).into_owned(),
+                tree: self.trees[source.tree].name().to_owned(),
+            };
+            known.get(&(source.tree, item.path.clone())).copied().ok_or_else(changed)
+        };
+        self.sources().map(of).collect()
     }
 
     /// Writes the layer of the files that `digests` tells of. Errors with [`StepError::Changed`] if one has other bytes by

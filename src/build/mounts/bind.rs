@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::super::StepError;
 use super::super::copy::Snapshot;
@@ -22,11 +22,15 @@ use crate::store::TmpFile;
 /// A bind mount whose source is known.
 pub(super) struct Bind {
     pub spec: BindSpec,
-    snapshot: Snapshot,
-    /// What tells its files from those of others without a look at them.
-    origin: String,
-    /// Whose layers have it; `None`: those of a context are still to be written.
-    layers: Option<Arc<Stage>>,
+    origin: Origin,
+}
+
+/// Where what it shows is.
+enum Origin {
+    /// In a context: its layer is still to be written.
+    Files(Snapshot),
+    /// In layers, which are not looked at before they have to be; `name` is what they were asked for as.
+    Layers { stage: Arc<Stage>, name: String, snapshot: OnceLock<Snapshot> },
 }
 
 /// Layers of the context that this build has written, by the digest of what they hold. They are gone with the build.
@@ -49,13 +53,20 @@ impl Bind {
         format!("{:?}", BindSpec { from: None, source: None, target: String::new(), ..self.spec.clone() })
     }
 
-    pub(super) fn quick(&self) -> Option<[u8; 32]> {
-        let path = String::from_utf8_lossy(self.snapshot.path());
-        self.snapshot.quick(&format!("{} {path}", self.origin))
+    /// Whether it shows files of layers, so that its name says what it shows.
+    pub(super) fn has_name(&self) -> bool {
+        matches!(self.origin, Origin::Layers { .. })
     }
 
-    pub(super) fn content(&self) -> Result<[u8; 32], StepError> {
-        self.snapshot.content()
+    /// A digest of the name of what it shows, else of that itself.
+    pub(super) fn named(&self) -> Result<[u8; 32], StepError> {
+        match &self.origin {
+            Origin::Files(snapshot) => snapshot.content(),
+            Origin::Layers { stage, .. } => {
+                let text = format!("layers {:?} {:?}", stage.chain(), self.spec.source);
+                Ok(blake3::hash(text.as_bytes()).into())
+            }
+        }
     }
 }
 
@@ -70,14 +81,29 @@ impl Executor<'_> {
             None => Root::Context(Arc::clone(&self.context)),
             Some(name) => self.mount_source(stage, name, target)?,
         };
-        let files = self.files(&root, spec.from.as_deref().unwrap_or_default())?;
-        let origin = files.identity().unwrap_or_default();
-        let snapshot = Snapshot::of(Tree::Context(files), spec.source.as_deref().unwrap_or("/"))?;
-        let layers = match root {
-            Root::Stage(stage) => Some(stage),
-            Root::Context(_) => None,
+        let origin = match root {
+            Root::Context(context) => Origin::Files(Snapshot::of(Tree::Context(context), source_of(spec))?),
+            Root::Stage(stage) => {
+                let name = spec.from.clone().unwrap_or_default();
+                Origin::Layers { stage, name, snapshot: OnceLock::new() }
+            }
         };
-        Ok(Bind { spec: spec.clone(), snapshot, origin, layers })
+        Ok(Bind { spec: spec.clone(), origin })
+    }
+
+    /// What a bind shows, looked at now if it was not yet.
+    pub(super) fn snapshot<'b>(&self, bind: &'b Bind) -> Result<&'b Snapshot, StepError> {
+        match &bind.origin {
+            Origin::Files(snapshot) => Ok(snapshot),
+            Origin::Layers { stage, name, snapshot } => {
+                if let Some(known) = snapshot.get() {
+                    return Ok(known);
+                }
+                let files = self.files(&Root::Stage(Arc::clone(stage)), name)?;
+                let found = Snapshot::of(Tree::Context(files), source_of(&bind.spec))?;
+                Ok(snapshot.get_or_init(|| found))
+            }
+        }
     }
 
     /// The context, stage or image that a mount of `stage` names.
@@ -99,16 +125,17 @@ impl Executor<'_> {
 
     /// What the sandbox is to show.
     pub(super) fn ready_bind(&self, bind: &Bind) -> Result<Source, StepError> {
-        if let Some(stage) = &bind.layers {
-            let path = PathBuf::from(OsString::from_vec(bind.snapshot.path().to_vec()));
+        let snapshot = self.snapshot(bind)?;
+        if let Origin::Layers { stage, .. } = &bind.origin {
+            let path = PathBuf::from(OsString::from_vec(snapshot.path().to_vec()));
             return Ok(Source::Layers(Layers { stack: self.layer_files(stage)?, path }));
         }
-        let content = bind.content()?;
+        let content = snapshot.content()?;
         // who needs the same meanwhile waits for it
         let mut written = lock(&self.written);
         let layer = match written.entry(content) {
             Entry::Occupied(layer) => layer.into_mut(),
-            Entry::Vacant(place) => place.insert(self.write_snapshot(&bind.snapshot)?),
+            Entry::Vacant(place) => place.insert(self.write_snapshot(snapshot)?),
         };
         let stack = vec![layer.files.clone()];
         Ok(Source::Layers(Layers { stack, path: Snapshot::PATH.into() }))
@@ -125,6 +152,10 @@ impl Executor<'_> {
         let files = LayerFiles { diff_id, tar: tar_path, index: index_path };
         Ok(Layer { files, _tar: tar, _index: index })
     }
+}
+
+fn source_of(spec: &BindSpec) -> &str {
+    spec.source.as_deref().unwrap_or("/")
 }
 
 /// The first field that only a mount of the host has.

@@ -93,6 +93,13 @@ impl Executor<'_> {
         })
     }
 
+    /// A digest of what the binds show; `None` without any.
+    pub(super) fn shown(&self, plan: &Plan) -> Result<Option<Inputs>, StepError> {
+        let digests =
+            plan.binds().map(|bind| self.snapshot(bind)?.content()).collect::<Result<Vec<_>, _>>()?;
+        Ok(together(&digests).map(Inputs::Content))
+    }
+
     /// Makes everything that the mounts show.
     pub(super) fn ready_mounts(&self, stage: &Stage, plan: &Plan) -> Result<Ready, StepError> {
         let mut ready = Ready::default();
@@ -131,16 +138,14 @@ impl Plan {
         self.mounts.iter().map(text).collect()
     }
 
-    /// What tells that nothing that binds show was touched; `None` without binds, and where a file is too young to tell.
-    pub(super) fn quick(&self) -> Option<Inputs> {
-        let digests = self.binds().map(Bind::quick).collect::<Option<Vec<_>>>()?;
-        together(&digests).map(Inputs::Quick)
-    }
-
-    /// A digest of what the binds show; `None` without any.
-    pub(super) fn content(&self) -> Result<Option<Inputs>, StepError> {
-        let digests = self.binds().map(Bind::content).collect::<Result<Vec<_>, _>>()?;
-        Ok(together(&digests).map(Inputs::Content))
+    /// A digest of the names of what binds show, for which no layer need be here; `None` where they show files of layers
+    /// nowhere, so that [`Executor::shown`] needs none either.
+    pub(super) fn named(&self) -> Result<Option<Inputs>, StepError> {
+        if !self.binds().any(Bind::has_name) {
+            return Ok(None);
+        }
+        let digests = self.binds().map(Bind::named).collect::<Result<Vec<_>, _>>()?;
+        Ok(together(&digests).map(Inputs::Named))
     }
 
     fn binds(&self) -> impl Iterator<Item = &Bind> {

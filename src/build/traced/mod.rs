@@ -89,19 +89,18 @@ impl Executor<'_> {
         key: &CacheKey,
         created_by: &str,
         trace: &Trace,
-    ) -> Result<Reused, StepError> {
-        // what is recorded under the key itself comes first
-        if self.is_ignored(stage) || self.store.cached(key)?.is_some_and(|record| self.is_fresh(&record)) {
-            return Ok(Reused::No);
+    ) -> Result<Option<CacheRecord>, StepError> {
+        if self.is_ignored(stage) {
+            return Ok(None);
         }
-        let Some(record) = self.traced(stage, trace)? else { return Ok(Reused::No) };
+        let Some(record) = self.traced(stage, trace)? else { return Ok(None) };
         self.store.put_cached(key, &record)?;
-        self.reuse(stage, record, created_by, Reuse::Traced);
-        Ok(Reused::Yes)
+        self.reuse(stage, key, record.clone(), created_by, Reuse::Traced);
+        Ok(Some(record))
     }
 
     fn traced(&self, stage: &Stage, trace: &Trace) -> Result<Option<CacheRecord>, StepError> {
-        let stack = stage.stack(self.store)?;
+        let stack = self.stack(stage)?;
         let mut changed = None;
         for (step, bytes) in self.store.traces(&trace.key)? {
             let Some(record) = self.recorded(stage, &step)? else { continue };
@@ -134,7 +133,7 @@ impl Executor<'_> {
         };
         let unknown = || StepError::Trace(io::Error::other("the sandbox told it in an unknown form"));
         let glances = decode(bytes).ok_or_else(unknown)?;
-        let stack = parent.stack(self.store)?;
+        let stack = self.stack(parent)?;
         Looks::of(&glances, &mut Viewer::on(&stack)).map(Some).map_err(StepError::Trace)
     }
 
@@ -142,11 +141,4 @@ impl Executor<'_> {
     pub(super) fn keep_trace(&self, key: &CacheKey, trace: &Trace, looks: &Looks) -> Result<(), StepError> {
         Ok(self.store.put_trace(&trace.key, key, &looks.to_bytes())?)
     }
-}
-
-/// Whether a result of another parent was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reused {
-    Yes,
-    No,
 }
