@@ -138,8 +138,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     if let Some(text) = &ignore {
         ground.context.hide(text).map_err(|why| Failure::new(format!("ignore file: {why}")))?;
     }
-    let mut tags = args.tags.clone();
-    let outputs = args.result.outputs(&mut tags, platforms.len())?;
+    let outputs = args.result.outputs(&args.tags, platforms.len())?;
     let client = args.registry.client()?;
     let options = Options {
         dockerfile,
@@ -148,7 +147,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         build_args,
         proxies: args.step.proxies(),
         finish,
-        tags,
+        tags: args.result.names(&args.tags)?,
         attestations: args.result.attestations()?,
         manifest: args.result.manifest(),
         platforms,
@@ -176,7 +175,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Failure::of_build(&error, &options.dockerfile)
     })?;
     for output in outputs {
-        output.write((&store, &client), &built, &options.tags, options.finish.times.epoch(), &report)?;
+        output.write((&store, &client), &built, &args.tags, options.finish.times.epoch(), &report)?;
     }
     report.finish();
     args.result.tell(&built, &options.tags)?;

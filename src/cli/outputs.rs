@@ -235,7 +235,7 @@ impl Output {
         }
     }
 
-    /// Carries it out. `tags` are the names of the image; `epoch` the one time that files are to show.
+    /// Carries it out. `tags` are what `-t` names, for an output without a name; `epoch` the one time that files are to show.
     pub(super) fn write(
         &self,
         (store, client): (&Store, &Client),

@@ -132,20 +132,28 @@ impl Args {
         })
     }
 
-    /// Where else the image goes; `tags` get the names that it has there. Errors, before anything is built, if it cannot go
-    /// there.
-    pub(super) fn outputs(&self, tags: &mut Vec<Reference>, platforms: usize) -> Result<&[Output], Failure> {
+    /// Where else the image goes: under `tags` where an output names nothing of its own. Errors, before anything is built, if
+    /// it cannot go there.
+    pub(super) fn outputs(&self, tags: &[Reference], platforms: usize) -> Result<&[Output], Failure> {
         outputs::check(&self.outputs, tags, platforms)?;
-        if let Some(both) =
-            tags.iter().find(|tag| Some(tag.local()) == self.manifest.as_ref().map(Reference::local))
-        {
-            return Err(Failure::new(format!(
-                "{both}: the same name for the image and for the list of --manifest"
-            )));
-        }
-        let further: Vec<Reference> = self.outputs.iter().flat_map(Output::names).cloned().collect();
-        tags.extend(further.into_iter().filter(|name| !tags.contains(name)).collect::<Vec<_>>());
         Ok(&self.outputs)
+    }
+
+    /// The names of the image in the store: `tags`, and those that outputs give it. Errors if the list of `--manifest` has one
+    /// of them.
+    pub(super) fn names(&self, tags: &[Reference]) -> Result<Vec<Reference>, Failure> {
+        let mut names: Vec<Reference> = Vec::new();
+        for name in tags.iter().chain(self.outputs.iter().flat_map(Output::names)) {
+            if Some(name.local()) == self.manifest.as_ref().map(Reference::local) {
+                return Err(Failure::new(format!(
+                    "{name}: the same name for the image and for the list of --manifest"
+                )));
+            }
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Ok(names)
     }
 
     /// Whether standard output is data.

@@ -200,3 +200,21 @@ fn an_image_is_named_and_pushed_by_its_output() {
         assert!(raw["layers"][0]["mediaType"].as_str().unwrap().ends_with(packed), "{tag}: {raw}");
     }
 }
+
+#[test]
+fn an_output_without_a_name_goes_where_the_tags_say_and_nowhere_else() {
+    let Some(registry) = provided("RBUILD_TEST_REGISTRY") else { return };
+    let world = world();
+    let name = format!("{registry}/e2e/untold:1");
+    // Nobody listens there: whoever pushed to it would fail.
+    let other = "type=image,name=127.0.0.1:9/me/app:1";
+    world.build(FILE, &["-t", &name, "-o", other, "-o", "type=registry"]).good();
+    tool("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")]);
+    world.run(&["inspect", "127.0.0.1:9/me/app:1"]).good();
+    for (args, text) in [
+        (&["-o", other, "-o", "type=registry"][..], "nothing says where to push to"),
+        (&["-o", "type=image,name=x", "--manifest", "x"], "the same name for the image and for the list"),
+    ] {
+        world.build(FILE, args).fails(125, text);
+    }
+}
