@@ -174,11 +174,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         report.finish();
         Failure::of_build(&error, &options.dockerfile)
     })?;
+    let mut pushed = None;
     for output in outputs {
-        output.write((&store, &client), &built, &args.tags, options.finish.times.epoch(), &report)?;
+        let epoch = options.finish.times.epoch();
+        pushed = output.write((&store, &client), &built, &args.tags, epoch, &report)?.or(pushed);
     }
     report.finish();
-    args.result.tell(&built, &options.tags)?;
+    args.result.tell(&built, pushed.as_ref(), &options.tags)?;
     if takes_stdout { Ok(()) } else { output::line(built.id().hex()) }
 }
 

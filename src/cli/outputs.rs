@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use crate::layer::Compression;
-use crate::oci::Reference;
+use crate::oci::{Descriptor, Reference};
 use crate::progress::Sink;
 use crate::registry::Client;
 use crate::store::Store;
@@ -235,7 +235,8 @@ impl Output {
         }
     }
 
-    /// Carries it out. `tags` are what `-t` names, for an output without a name; `epoch` the one time that files are to show.
+    /// Carries it out. `tags` are what `-t` names, for an output without a name; `epoch` the one time
+    /// that files are to show. Returns what a registry has now, as it was sent last.
     pub(super) fn write(
         &self,
         (store, client): (&Store, &Client),
@@ -243,7 +244,7 @@ impl Output {
         tags: &[Reference],
         epoch: Option<i64>,
         sink: &dyn Sink,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Descriptor>, Failure> {
         let or_tags = |names: &[Reference]| if names.is_empty() { tags.to_vec() } else { names.to_vec() };
         let trees = |split: Option<bool>| {
             let images = subject.images();
@@ -261,12 +262,14 @@ impl Output {
             }
             Self::Image { push: false, .. } => {}
             Self::Image { names, push: true, packing } => {
+                let mut pushed = None;
                 for name in or_tags(names) {
-                    subject.push(store, client, &name, packing.options(), sink)?;
+                    pushed = Some(subject.push(store, client, &name, packing.options(), sink)?);
                 }
+                return Ok(pushed);
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

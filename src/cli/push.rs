@@ -58,10 +58,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let report = Report::new(args.quiet);
     let options = PushOptions { compression: args.compression_format, force: args.force_compression };
-    let digest = subject.push(&store, &args.registry.client()?, &to, options, &report)?;
+    let pushed = subject.push(&store, &args.registry.client()?, &to, options, &report)?;
     report.finish();
     if let Some(file) = &args.digestfile {
-        fs::write(file, digest.to_string())?;
+        fs::write(file, pushed.digest.to_string())?;
     }
     Ok(())
 }

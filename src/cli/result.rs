@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::outputs::{self, Output};
 use super::{attest, environment, output};
 use crate::build::{Attestations, Finish, Format, Layering, Saving, Times};
-use crate::oci::Reference;
+use crate::oci::{Descriptor, Reference};
 use crate::transfer::Subject;
 
 /// The variable that the ecosystem of reproducible builds agreed upon.
@@ -214,8 +214,14 @@ impl Args {
         Ok(format)
     }
 
-    /// Tells of what was built in the files that were named for it.
-    pub(super) fn tell(&self, built: &Subject, tags: &[Reference]) -> Result<(), Failure> {
+    /// Tells of what was built in the files that were named for it. `pushed` is what a registry has of it: its layers are
+    /// packed, so that its digest is another than the store's.
+    pub(super) fn tell(
+        &self,
+        built: &Subject,
+        pushed: Option<&Descriptor>,
+        tags: &[Reference],
+    ) -> Result<(), Failure> {
         if let Some(file) = &self.iidfile {
             output::file(file, built.id().to_string().as_bytes())?;
         }
@@ -224,9 +230,10 @@ impl Args {
         }
         if let Some(file) = &self.metadata_file {
             let names: Vec<String> = tags.iter().map(|tag| tag.local().to_string()).collect();
+            let descriptor = pushed.unwrap_or(built.descriptor());
             let mut metadata = json!({
-                "containerimage.descriptor": built.descriptor(),
-                "containerimage.digest": built.descriptor().digest,
+                "containerimage.descriptor": descriptor,
+                "containerimage.digest": descriptor.digest,
             });
             if let Some(image) = built.only_image() {
                 metadata["containerimage.config.digest"] = image.id().to_string().into();

@@ -86,7 +86,7 @@ impl Subject {
         to: &Reference,
         options: PushOptions,
         sink: &dyn Sink,
-    ) -> Result<Digest, Error> {
+    ) -> Result<Descriptor, Error> {
         match self {
             Self::Image(image) => push(store, client, image, to, options, sink),
             Self::Index(list) => push_list(store, client, list, to, options, sink),

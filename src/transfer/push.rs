@@ -24,7 +24,7 @@ pub struct PushOptions {
     pub force: bool,
 }
 
-/// Pushes what the registry is missing of `image`, then its manifest to `to`. Returns the manifest's digest
+/// Pushes what the registry is missing of `image`, then its manifest to `to`. Returns the descriptor of the manifest
 /// there.
 ///
 /// An image whose layers are all packed already (a pulled one) arrives byte for byte. Otherwise the manifest
@@ -36,10 +36,10 @@ pub fn push(
     to: &Reference,
     options: PushOptions,
     sink: &dyn Sink,
-) -> Result<Digest, Error> {
+) -> Result<Descriptor, Error> {
     let push = Push { store, client, to: to.remote(), sink };
     let bytes = push.image(image, options)?;
-    Ok(client.push_manifest(&push.to, &image.descriptor.media_type, &bytes)?)
+    push.manifest(&image.descriptor.media_type, &bytes)
 }
 
 /// The same for every image of `list`, each by its digest, and then the index that names them as they are there.
@@ -50,7 +50,7 @@ pub fn push_list(
     to: &Reference,
     options: PushOptions,
     sink: &dyn Sink,
-) -> Result<Digest, Error> {
+) -> Result<Descriptor, Error> {
     let push = Push { store, client, to: to.remote(), sink };
     let mut index = list.index.clone();
     for (entry, image) in index.manifests.iter_mut().zip(&list.images) {
@@ -65,7 +65,7 @@ pub fn push_list(
     } else {
         index.to_bytes()
     };
-    Ok(client.push_manifest(&push.to, &list.descriptor.media_type, &bytes)?)
+    push.manifest(&list.descriptor.media_type, &bytes)
 }
 
 /// One push.
@@ -86,6 +86,12 @@ impl Push<'_> {
         })?;
         self.blob(&image.manifest.config, &Stop::default())?;
         parcel::manifest(self.store, image, packed)
+    }
+
+    /// Sends the manifest or index that the destination's name stands for.
+    fn manifest(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
+        self.client.push_manifest(&self.to, media_type, bytes)?;
+        Ok(Descriptor::of(media_type, bytes))
     }
 
     /// The name that a manifest of this digest has at the destination.

@@ -218,3 +218,29 @@ fn an_output_without_a_name_goes_where_the_tags_say_and_nowhere_else() {
         world.build(FILE, args).fails(125, text);
     }
 }
+
+#[test]
+fn what_was_pushed_is_told_by_the_digest_that_the_registry_has() {
+    let Some(registry) = provided("RBUILD_TEST_REGISTRY") else { return };
+    let world = world();
+    let metadata = world.path("metadata").display().to_string();
+    let name = format!("{registry}/e2e/told:1");
+    for (platform, kind) in [("linux/amd64", "manifest"), ("linux/amd64,linux/arm64", "index")] {
+        let args = ["-t", &name, "-o", "type=registry", "--platform", platform, "--metadata-file", &metadata];
+        world.build(FILE, &args).good();
+        let told: Value = serde_json::from_str(&fs::read_to_string(&metadata).unwrap()).unwrap();
+        let digest = told["containerimage.digest"].as_str().unwrap();
+        let (repository, _) = name.rsplit_once(':').unwrap();
+        let there = |name: &str| {
+            tool("skopeo", &["inspect", "--raw", "--tls-verify=false", &format!("docker://{name}")])
+        };
+        let raw = there(&format!("{repository}@{digest}"));
+        assert_eq!(raw, there(&name), "{platform}");
+        let descriptor = &told["containerimage.descriptor"];
+        assert_eq!(
+            (descriptor["digest"].as_str(), descriptor["size"].as_u64()),
+            (Some(digest), Some(raw.len() as u64))
+        );
+        assert!(descriptor["mediaType"].as_str().unwrap().contains(kind), "{platform}: {told}");
+    }
+}

@@ -81,7 +81,7 @@ fn what_skopeo_pushed_is_pulled_and_goes_out_as_it_came() {
         assert_eq!(log.moved(), 0, "{format}: all is here already");
 
         let copy = format!("{registry}/copy/{tag}").parse().unwrap();
-        let digest = push(&store, &client, &image, &copy, GZIP, &log).unwrap();
+        let digest = push(&store, &client, &image, &copy, GZIP, &log).unwrap().digest;
         assert_eq!(digest, image.descriptor.digest, "{format}: the digest survives");
         assert_eq!(Digest::of(&inspect(&copy.to_string())), digest, "{format}: without a tag it is latest");
         assert_eq!(log.moved(), layers + 1, "{format}: the config, too");
@@ -117,9 +117,9 @@ fn built_images_are_packed_once_and_arrive() {
     ] {
         let name = format!("{}/{repository}:1", daemon.address());
         let (to, options) = (name.parse().unwrap(), PushOptions { compression, force: false });
-        let digest = push(&store, &client, &image, &to, options, &log).unwrap();
+        let digest = push(&store, &client, &image, &to, options, &log).unwrap().digest;
         assert_eq!(log.moved(), 3, "{name}");
-        assert_eq!(push(&store, &client, &image, &to, options, &log).unwrap(), digest, "{name} again");
+        assert_eq!(push(&store, &client, &image, &to, options, &log).unwrap().digest, digest, "{name} again");
         assert_eq!(log.moved(), 0, "{name} again");
         let raw = inspect(&name);
         assert_eq!(Digest::of(&raw), digest, "{name}");
@@ -164,7 +164,8 @@ fn pulled_layers_are_packed_anew_only_by_force() {
         (Compression::None, true, media_type::LAYER),
     ] {
         let to: Reference = format!("{}/to:1", daemon.address()).parse().unwrap();
-        let digest = push(&store, &client, &pulled, &to, PushOptions { compression, force }, &log).unwrap();
+        let digest =
+            push(&store, &client, &pulled, &to, PushOptions { compression, force }, &log).unwrap().digest;
         let manifest = crate::oci::Manifest::parse(&inspect(&to.to_string())).unwrap();
         assert!(manifest.layers.iter().all(|layer| layer.media_type == kind), "{compression:?} {force}");
         let same = digest == pulled.descriptor.digest;
