@@ -4,7 +4,7 @@ use super::images::{MANIFEST_LIMIT, is_manifest};
 use super::lists::is_index;
 use super::names::Names;
 use super::{Error, Image, Store};
-use crate::oci::{Manifest, Platform, Reference};
+use crate::oci::{Descriptor, Manifest, Platform, Reference};
 
 /// Fewer hex digits are not taken for an id.
 const SHORTEST: usize = 3;
@@ -41,6 +41,19 @@ impl Store {
         let Some(image) = image else { return Ok(None) };
         self.pin(&image.blobs())?;
         self.with_names_of_lists(image, &names).map(Some)
+    }
+
+    /// The list whose digest starts with what `name` says, if no image is meant by it.
+    pub(super) fn list_by_prefix<'n>(
+        &self,
+        names: &'n Names,
+        name: &str,
+    ) -> Result<Option<&'n Descriptor>, Error> {
+        let Some(prefix) = digits(name) else { return Ok(None) };
+        let mut lists = names.entries().iter().filter(|entry| is_index(entry));
+        let Some(list) = lists.find(|entry| entry.digest.hex().starts_with(prefix)) else { return Ok(None) };
+        let image = self.by_prefix(names, prefix, &Platform::host())?;
+        Ok(image.is_none_or(|image| !starts(&image, prefix)).then_some(list))
     }
 
     /// The image whose id or manifest digest starts with `prefix`, or whose list's does. Several manifests of one image id

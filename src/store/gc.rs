@@ -11,29 +11,45 @@ use std::path::{Path, PathBuf};
 use super::blobs::read_bounded;
 use super::error::{At, if_present};
 use super::images::{CONFIG_LIMIT, MANIFEST_LIMIT};
-use super::{CacheRecord, Error, Image, Store};
+use super::{CacheRecord, Error, Image, ImageList, Store};
 use crate::oci::{Descriptor, Digest, ImageConfig, ImageIndex, Manifest, media_type};
 
 /// Characters of `sha256:<hex>`.
 const DIGEST_LENGTH: usize = 71;
 
 impl Store {
-    /// Deletes an image without names left, with the list that it is in, and blobs nobody reaches; returns those, sorted.
+    /// Deletes an image without names left, and blobs nobody reaches; returns those, sorted. A list that it is in goes with
+    /// it, and the list's other images are listed by themselves.
     ///
     /// Other processes are not waited for: what they rely upon stays, and goes with a later removal. This
     /// handle's own claim on the image ends here. Layers that the build cache names stay with it. Errors
-    /// with [`Error::StillNamed`] if the image has names.
+    /// with [`Error::StillNamed`] if the image or a list that it is in has names.
     pub fn remove(&self, image: &Image) -> Result<Vec<Digest>, Error> {
         let _gc = self.collecting()?;
         let mut edit = self.edit_names()?;
         let lists = self.lists_with(edit.names(), image.descriptor.digest)?;
         for list in &lists {
-            edit.forget(list.digest)?;
+            self.dissolve(&mut edit, list)?;
         }
         edit.forget(image.descriptor.digest)?;
         edit.save()?;
         self.unpin(&image.blobs())?;
         self.unpin(&lists.iter().map(|list| list.digest).collect::<Vec<_>>())?;
+        self.collect()
+    }
+
+    /// Deletes a list without names left, with those of its images that have no name and are in no other list. The rest is as
+    /// with [`Store::remove`].
+    pub fn remove_list(&self, list: &ImageList) -> Result<Vec<Digest>, Error> {
+        let _gc = self.collecting()?;
+        let mut edit = self.edit_names()?;
+        edit.forget(list.descriptor.digest)?;
+        edit.replace_entries(&list.images);
+        edit.save()?;
+        self.unpin(&[list.descriptor.digest])?;
+        for image in &list.images {
+            self.unpin(&image.blobs())?;
+        }
         self.collect()
     }
 

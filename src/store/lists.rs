@@ -78,19 +78,31 @@ impl Store {
         edit.save()
     }
 
-    /// The list called `name`; `None` if there is none, or it is a single image's. What it names is kept from being
-    /// collected as long as this handle lives.
+    /// The list called `name`, or whose digest starts so; `None` if there is none, or it is a single image's. What it names is
+    /// kept from being collected as long as this handle lives. Errors with [`Error::Ambiguous`] if an id may be another's.
     pub fn find_list(&self, name: &str) -> Result<Option<ImageList>, Error> {
+        self.find_list_as(name, Self::list_of)
+    }
+
+    /// The same with what is here of it alone: another tool may have left out images.
+    pub fn find_list_in_part(&self, name: &str) -> Result<Option<ImageList>, Error> {
+        self.find_list_as(name, Self::part_of)
+    }
+
+    fn find_list_as(
+        &self,
+        name: &str,
+        read: impl Fn(&Self, &Descriptor, &Names) -> Result<ImageList, Error>,
+    ) -> Result<Option<ImageList>, Error> {
         let _gc = self.storing()?;
         let names = self.names()?;
-        let entry = match name.parse::<Reference>() {
-            Ok(reference) => names.resolve(&reference),
-            Err(_) => None,
+        let named = name.parse::<Reference>().ok().and_then(|reference| names.resolve(&reference));
+        let entry = match named.or_else(|| names.named(name)) {
+            Some(entry) => Some(entry).filter(|entry| is_index(entry)),
+            None => self.list_by_prefix(&names, name)?,
         };
-        let digest = name.parse::<Digest>().ok();
-        let entry = entry.or_else(|| names.entries().iter().find(|entry| Some(entry.digest) == digest));
-        let Some(entry) = entry.filter(|entry| is_index(entry)) else { return Ok(None) };
-        let list = self.list_of(entry, &names)?;
+        let Some(entry) = entry else { return Ok(None) };
+        let list = read(self, entry, &names)?;
         self.pin(&[list.descriptor.digest])?;
         for image in &list.images {
             self.pin(&image.blobs())?;
@@ -100,6 +112,15 @@ impl Store {
 
     fn list_of(&self, entry: &Descriptor, names: &Names) -> Result<ImageList, Error> {
         let index = ImageIndex::parse(&self.read_blob(&entry.digest, MANIFEST_LIMIT)?)?;
+        let images = index.manifests.iter().map(|child| self.image(child, names));
+        let images = images.collect::<Result<_, _>>()?;
+        let descriptor = Descriptor::new(&entry.media_type, entry.digest, entry.size);
+        Ok(ImageList { descriptor, index, images, names: names.of(entry.digest) })
+    }
+
+    fn part_of(&self, entry: &Descriptor, names: &Names) -> Result<ImageList, Error> {
+        let mut index = ImageIndex::parse(&self.read_blob(&entry.digest, MANIFEST_LIMIT)?)?;
+        index.manifests.retain(|child| !is_index(child) && self.has_blob(&child.digest));
         let images = index.manifests.iter().map(|child| self.image(child, names));
         let images = images.collect::<Result<_, _>>()?;
         let descriptor = Descriptor::new(&entry.media_type, entry.digest, entry.size);
@@ -145,6 +166,30 @@ impl Store {
         Ok(image)
     }
 
+    /// The other images of the lists that `image` is in, each under the names of such a list as well.
+    pub fn siblings(&self, image: &Image) -> Result<Vec<Image>, Error> {
+        let _gc = self.storing()?;
+        let names = self.names()?;
+        let mut siblings = Vec::new();
+        for list in self.lists_with(&names, image.descriptor.digest)? {
+            siblings.extend(self.listed_images(&list, &names)?);
+        }
+        siblings.retain(|other| other.descriptor.digest != image.descriptor.digest);
+        Ok(siblings)
+    }
+
+    /// Lists a list no more, but each of its images that is here. What is attested of them goes with the list.
+    pub(super) fn dissolve(&self, edit: &mut NamesEdit<'_>, list: &Descriptor) -> Result<(), Error> {
+        edit.forget(list.digest)?;
+        let index = ImageIndex::parse(&self.read_blob(&list.digest, MANIFEST_LIMIT)?)?;
+        for child in
+            index.manifests.iter().filter(|child| !is_attestation(child) && self.has_blob(&child.digest))
+        {
+            edit.list(&Descriptor::new(&child.media_type, child.digest, child.size));
+        }
+        Ok(())
+    }
+
     /// The indexes that name the image `digest`.
     pub(super) fn lists_with(&self, names: &Names, digest: Digest) -> Result<Vec<Descriptor>, Error> {
         let mut lists = Vec::new();
@@ -160,7 +205,7 @@ impl Store {
 
 impl NamesEdit<'_> {
     /// Takes away the entries without a name of images that a list names.
-    fn replace_entries(&mut self, images: &[Image]) {
+    pub(super) fn replace_entries(&mut self, images: &[Image]) {
         let named = |entry: &Descriptor| images.iter().any(|image| image.descriptor.digest == entry.digest);
         self.retain(|entry| name_of(entry).is_some() || !named(entry));
     }
@@ -222,12 +267,54 @@ mod tests {
         store.tag_list(&list, &"img".parse().unwrap()).unwrap();
         drop(store);
         let store = Store::open(dir.path()).unwrap();
-        assert!(matches!(store.remove(&arm), Err(Error::StillNamed { .. })));
+        assert!(matches!(store.remove_list(&list), Err(Error::StillNamed { .. })));
         assert!(store.untag(&"img".parse().unwrap()).unwrap());
         assert_eq!(store.images().unwrap().len(), 2);
-        let gone = store.remove(&arm).unwrap();
+        let gone = store.remove_list(&list).unwrap();
         assert_eq!(gone.len(), 7, "an index, two manifests, configs and layers: {gone:?}");
         assert!(store.images().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_image_that_is_removed_leaves_the_others_of_its_list() {
+        let (dir, store) = scratch();
+        let (arm, s390x) = (put(&store, "arm64"), put(&store, "s390x"));
+        let list = store.put_list(media_type::INDEX, &index_of(&[&s390x, &arm])).unwrap();
+        store.tag_list(&list, &"img".parse().unwrap()).unwrap();
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        let siblings: Vec<_> = store.siblings(&arm).unwrap().iter().map(Image::id).collect();
+        assert_eq!(siblings, [s390x.id()]);
+        assert!(matches!(store.remove(&arm), Err(Error::StillNamed { .. })));
+        assert!(store.untag(&"img".parse().unwrap()).unwrap());
+        let gone = store.remove(&arm).unwrap();
+        assert_eq!(gone.len(), 4, "an index, a manifest, a config and a layer: {gone:?}");
+        let left: Vec<_> = store.images().unwrap().iter().map(Image::id).collect();
+        assert_eq!(left, [s390x.id()]);
+        assert!(store.find_list(&list.descriptor.digest.hex()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_list_is_found_by_a_name_or_by_the_beginning_of_its_digest() {
+        let (_dir, store) = scratch();
+        let (arm, s390x) = (put(&store, "arm64"), put(&store, "s390x"));
+        let list = store.put_list(media_type::INDEX, &index_of(&[&s390x, &arm])).unwrap();
+        store.tag_list(&list, &"img".parse().unwrap()).unwrap();
+        let hex = list.descriptor.digest.hex();
+        for (name, is_found) in [
+            ("img", true),
+            (&hex[..], true),
+            (&hex[..16], true),
+            (&format!("sha256:{}", &hex[..16]), true),
+            (&arm.id().hex(), false),
+            (&s390x.descriptor.digest.hex(), false),
+            ("absent", false),
+        ] {
+            assert_eq!(store.find_list(name).unwrap().is_some(), is_found, "{name}");
+        }
+        std::fs::remove_file(store.blob_path(&arm.descriptor.digest)).unwrap();
+        assert!(matches!(store.find_list("img"), Err(Error::Missing { .. })));
+        assert_eq!(store.find_list_in_part("img").unwrap().unwrap().images.len(), 1);
     }
 
     #[test]

@@ -126,6 +126,46 @@ fn a_list_is_added_to_platform_by_platform() {
 }
 
 #[test]
+fn an_image_of_a_list_is_not_removed_by_the_way() {
+    let world = world();
+    let build = |args: &[&str]| world.build(FILE, &[&[THREE], args].concat()).good().id();
+    let ids = || -> Vec<String> {
+        let said = world.run(&["images", "-q", "--no-trunc"]).good();
+        said.stdout.lines().map(|id| id["sha256:".len()..].to_owned()).collect()
+    };
+    build(&["-t", "x"]);
+    let all = ids();
+    assert_eq!(all.len(), 3);
+    let refused = world.run(&["rmi", &all[1]]).fails(125, "is one of several in the list localhost/x:latest");
+    assert!(
+        refused.stderr.contains("hint: rbuild rmi localhost/x:latest removes them all"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(ids(), all, "refused, nothing is gone");
+    // By force that one goes, and the list; the others stay.
+    let said = world.run(&["rmi", "--force", &all[1]]).good();
+    assert_eq!(said.stdout, format!("untagged: localhost/x:latest\n{}\n", all[1]));
+    assert_eq!(ids(), [&all[0][..], &all[2]]);
+    world.run(&["tag", &all[2], "kept"]).good();
+    // By a name and by the digest the whole list goes, and every image that went is told.
+    let list = build(&["-t", "x", "-t", "y"]);
+    assert_eq!(world.run(&["rmi", "x"]).good().stdout, "untagged: localhost/x:latest\n");
+    world.run(&["tag", &all[0], "mine"]).good();
+    world.run(&["rmi", &all[0]]).fails(125, "is one of several in the list localhost/y:latest");
+    assert_eq!(world.run(&["rmi", "mine"]).good().stdout, "untagged: localhost/mine:latest\n");
+    for given in ["y", &list[..16]] {
+        let said = world.run(&["rmi", given]).good();
+        assert_eq!(said.stdout, format!("untagged: localhost/y:latest\n{}\n{}\n", all[0], all[1]), "{given}");
+        assert_eq!(ids(), [&all[2][..]], "{given}: the one that has a name of its own");
+        build(&["-t", "y"]);
+    }
+    let said = world.run(&["rmi", "--all"]).good().stdout;
+    assert!(all.iter().all(|id| said.contains(&format!("{id}\n"))), "{said}");
+    assert_eq!(ids(), [""; 0]);
+}
+
+#[test]
 fn trees_of_several_platforms_have_directories_of_their_own() {
     let world = world();
     let (out, tar) = (world.path("out"), world.path("out.tar").display().to_string());
