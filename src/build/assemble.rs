@@ -43,13 +43,21 @@ pub(super) fn add_to_list(
     subject: &Subject,
     format: Format,
 ) -> Result<ImageList, Error> {
-    let known = store.find_list(&name.local().to_string())?;
-    let media_type = known.as_ref().map_or(type_of(format), |list| &list.descriptor.media_type);
-    let mut index = known.as_ref().map_or_else(|| empty(format), |list| list.index.clone());
     let added: Vec<Descriptor> = match subject {
         Subject::Image(image) => vec![entry(image)],
         Subject::Index(list) => list.index.manifests.clone(),
     };
+    let list = store.edit_list(name, |known| {
+        let media_type = known.map_or(type_of(format), |list| &list.descriptor.media_type);
+        let mut index = known.map_or_else(|| empty(format), |list| list.index.clone());
+        merge(&mut index, added);
+        (media_type.to_owned(), index)
+    })?;
+    Ok(list)
+}
+
+/// Adds entries, each in the place of one for the same platform and of what is attested of that.
+fn merge(index: &mut ImageIndex, added: Vec<Descriptor>) {
     for new in &added {
         let replaced = index.manifests.iter().find(|old| is_same_platform(old, new)).map(|old| old.digest);
         let of_replaced = |old: &Descriptor| {
@@ -60,9 +68,6 @@ pub(super) fn add_to_list(
         index.manifests.retain(|old| !of_replaced(old) && old.digest != new.digest);
     }
     index.manifests.extend(added);
-    let list = store.put_list(media_type, &index)?;
-    store.tag_list(&list, name)?;
-    Ok(list)
 }
 
 fn is_same_platform(old: &Descriptor, new: &Descriptor) -> bool {
@@ -87,5 +92,43 @@ fn type_of(format: Format) -> &'static str {
     match format {
         Format::Oci => media_type::INDEX,
         Format::Docker => media_type::DOCKER_INDEX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::ImageConfig;
+
+    #[test]
+    fn of_additions_at_once_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        Store::open(dir.path()).unwrap();
+        let architectures = ["amd64", "arm64", "arm", "386", "ppc64le", "s390x", "riscv64", "loong64"];
+        let start = std::sync::Barrier::new(architectures.len());
+        std::thread::scope(|scope| {
+            for architecture in architectures {
+                let (start, path) = (&start, dir.path());
+                scope.spawn(move || {
+                    let store = Store::open(path).unwrap();
+                    let config = ImageConfig {
+                        architecture: architecture.to_owned(),
+                        os: "linux".to_owned(),
+                        ..ImageConfig::default()
+                    };
+                    let image = store.put_image(&config, &[], &BTreeMap::new()).unwrap();
+                    start.wait();
+                    let subject = Subject::Image(Box::new(image));
+                    add_to_list(&store, &"list".parse().unwrap(), &subject, Format::Oci).unwrap();
+                });
+            }
+        });
+        let store = Store::open(dir.path()).unwrap();
+        let list = store.find_list("list").unwrap().unwrap();
+        let mut found: Vec<_> = list.images.iter().map(|image| &image.config.architecture[..]).collect();
+        found.sort_unstable();
+        let mut want = architectures;
+        want.sort_unstable();
+        assert_eq!(found, want);
     }
 }

@@ -78,6 +78,43 @@ impl Store {
         edit.save()
     }
 
+    /// Puts what `merge` makes of the list called `name`, or of none, in its place: media type and index. Nobody else names
+    /// anything meanwhile, so that no addition is lost. A list that has no name left goes; an image that was in it alone is
+    /// listed by itself.
+    ///
+    /// Errors with [`Error::Missing`] or [`Error::Size`] if anything of an image is not wholly here.
+    pub fn edit_list(
+        &self,
+        name: &Reference,
+        merge: impl FnOnce(Option<&ImageList>) -> (String, ImageIndex),
+    ) -> Result<ImageList, Error> {
+        // Before the lock of the names, as wherever both are held.
+        let _gc = self.storing()?;
+        let mut edit = self.edit_names()?;
+        let known = edit.names().resolve(&name.local()).filter(|entry| is_index(entry)).cloned();
+        let known = known.map(|entry| self.list_of(&entry, edit.names())).transpose()?;
+        let (media_type, index) = merge(known.as_ref());
+        let bytes = index.to_bytes();
+        let descriptor = Descriptor::of(&media_type, &bytes);
+        self.put_blob(&bytes)?;
+        let list = self.list_of(&descriptor, edit.names())?;
+        for image in &list.images {
+            self.pin(&image.blobs())?;
+            self.make_durable(image)?;
+        }
+        self.make_blob_durable(&descriptor)?;
+        edit.name(&descriptor, &name.local().to_string());
+        if let Some(old) = known.map(|list| list.descriptor)
+            && old.digest != descriptor.digest
+            && edit.names().of(old.digest).is_empty()
+        {
+            self.dissolve(&mut edit, &old)?;
+        }
+        edit.replace_entries(&list.images);
+        edit.save()?;
+        Ok(list)
+    }
+
     /// The list called `name`, or whose digest starts so; `None` if there is none, or it is a single image's. What it names is
     /// kept from being collected as long as this handle lives. Errors with [`Error::Ambiguous`] if an id may be another's.
     pub fn find_list(&self, name: &str) -> Result<Option<ImageList>, Error> {
