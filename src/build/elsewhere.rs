@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::StepError;
 use super::copy::tree::{Found, Item};
-use crate::git::{self, Git};
+use crate::git::{self, Authorization, Git, Login};
 use crate::layer::{EntryKind, Metadata, Timestamp};
-use crate::oci::{Digest, base64};
+use crate::oci::Digest;
 use crate::progress::Sink;
 use crate::runtime::{Cancel, Secret};
 use crate::store::{CacheKey, Store, TmpFile};
@@ -20,6 +20,8 @@ use crate::web::{self, Answer, Document};
 
 /// Owner-only, as for whoever downloads it by hand.
 const FILE_MODE: u32 = 0o600;
+/// Whose password a token for a repository is, as with BuildKit.
+const TOKEN_USER: &str = "x-access-token";
 
 /// How what is elsewhere is reached.
 pub struct Access<'a> {
@@ -161,17 +163,18 @@ impl Access<'_> {
 
     /// What the secrets `GIT_AUTH_HEADER.HOST`, `GIT_AUTH_TOKEN.HOST`, `GIT_AUTH_HEADER` and `GIT_AUTH_TOKEN` say, in this
     /// order.
-    fn authorization_of_repository(&self, url: &str) -> Result<Option<String>, StepError> {
+    fn authorization_of_repository(&self, url: &str) -> Result<Option<Authorization>, StepError> {
         let hosts = hosts(url);
         if hosts.is_empty() {
             return Ok(None);
         }
         for suffix in hosts.iter().map(|host| format!(".{host}")).chain([String::new()]) {
             if let Some(header) = self.secret(&format!("GIT_AUTH_HEADER{suffix}"))? {
-                return Ok(Some(header));
+                return Ok(Some(Authorization::Header(header)));
             }
             if let Some(token) = self.secret(&format!("GIT_AUTH_TOKEN{suffix}"))? {
-                return Ok(Some(format!("basic {}", base64(format!("x-access-token:{token}").as_bytes()))));
+                let login = Login { user: TOKEN_USER.to_owned(), password: Some(token) };
+                return Ok(Some(Authorization::Login(login)));
             }
         }
         Ok(None)

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use super::{Error, Git, MAX_FILES, Remote, size};
+use super::{Authorization, Error, Git, MAX_FILES, Remote, size};
 
 /// How often it is looked whether git has ended.
 const TICK: Duration = Duration::from_millis(10);
@@ -160,10 +160,17 @@ fn handed_on(git: &Git<'_>) -> Result<Vec<(String, String)>, Error> {
 /// What tells the server of `remote` who asks.
 fn login(remote: &Remote, git: &Git<'_>, process: &mut std::process::Command) -> Vec<(String, String)> {
     let Some(server) = remote.server() else { return Vec::new() };
-    if let Some(header) = &git.authorization {
-        return vec![(format!("http.{server}/.extraHeader"), format!("Authorization: {header}"))];
-    }
-    let Some(login) = &remote.login else { return Vec::new() };
+    let login = match &git.authorization {
+        Some(Authorization::Header(header)) => {
+            return vec![
+                (format!("http.{server}/.extraHeader"), format!("Authorization: {header}")),
+                (format!("http.{server}/.followRedirects"), "false".to_owned()),
+            ];
+        }
+        Some(Authorization::Login(login)) => Some(login),
+        None => remote.login.as_ref(),
+    };
+    let Some(login) = login else { return Vec::new() };
     process.env("RBUILD_GIT_USER", &login.user);
     process.env("RBUILD_GIT_PASSWORD", login.password.as_deref().unwrap_or_default());
     let helper = format!("credential.{server}.helper");

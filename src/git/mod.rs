@@ -25,11 +25,19 @@ pub use remote::{InvalidRemote, Login, Mtime, Remote, is_commit, without_passwor
 pub struct Git<'a> {
     /// Asked several times a second whether to give up.
     pub cancelled: &'a dyn Fn() -> bool,
-    /// The header `Authorization` for the server of the repository, in the place of what its URL says. It is on no command
-    /// line and in no file.
-    pub authorization: Option<String>,
+    /// Who asks the server of the repository, in the place of what its URL says. It is on no command line and in no file,
+    /// and goes to no other server, wherever this one sends git.
+    pub authorization: Option<Authorization>,
     /// The most that a checkout may take, in bytes, with its `.git` and its submodules.
     pub limit: u64,
+}
+
+/// How a server is told who asks.
+pub enum Authorization {
+    /// The header `Authorization` as it stands. As git takes headers along when it is sent on, it is not sent on.
+    Header(String),
+    /// A login, told where the server asks for one.
+    Login(Login),
 }
 
 /// The most files of a checkout: what a layer may have.

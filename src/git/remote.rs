@@ -27,12 +27,13 @@ pub struct Remote {
     pub mtime: Mtime,
 }
 
-/// A user name and a password, out of a URL.
+/// A user name and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    pub(super) user: String,
+    /// Who asks.
+    pub user: String,
     /// `None`: none is written.
-    pub(super) password: Option<String>,
+    pub password: Option<String>,
 }
 
 impl std::fmt::Debug for Login {

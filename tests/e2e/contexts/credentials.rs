@@ -115,7 +115,7 @@ fn repositories_come_to_who_may_have_them() {
         let header = request.headers.get("authorization").map(String::as_str);
         // x-access-token:hunter2, u:hunter2, hunter2: without a password
         let may = [
-            "basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMg==",
+            "Basic eC1hY2Nlc3MtdG9rZW46aHVudGVyMg==",
             "Custom hunter2",
             "Basic dTpodW50ZXIy",
             "Basic aHVudGVyMjo=",
@@ -161,4 +161,59 @@ fn repositories_come_to_who_may_have_them() {
         world.run(&["bud", "-t", "x", &context]).fails(125, "neither Containerfile of the context nor");
     untold(world, &said);
     world.run(&["bud", "ssh://git:hunter2@h/x"]).fails(125, "ssh takes no password from a URL; use a key");
+}
+
+#[test]
+fn a_repository_that_has_moved_takes_no_credentials_to_another_host() {
+    let daemon = Daemon::start();
+    let world = &daemon.world;
+    let files = |path: &str, root: &std::path::Path| {
+        let path = path.split('?').next().unwrap_or_default().replacen(".git/", ".git/.git/", 1);
+        fs::read(root.join(path.trim_start_matches('/')))
+            .map_or(Answer(404, Vec::new(), Vec::new()), |bytes| Answer(200, Vec::new(), bytes))
+    };
+    let unknown = || Answer(401, vec![("WWW-Authenticate", "Basic realm=x".to_owned())], Vec::new());
+    let root = world.path("git");
+    let elsewhere = Server::start(move |request, _| match request.path.strip_prefix("/locked") {
+        Some(_) => unknown(),
+        None => files(&request.path, &root),
+    });
+    let (root, other) = (world.path("git"), elsewhere.address().port());
+    let server = Server::start(move |request, _| {
+        let to = |url: String| Answer(302, vec![("Location", url)], Vec::new());
+        match request.path[1..].split_once('/') {
+            Some(("renamed.git", rest)) => to(format!("/app.git/{rest}")),
+            Some(("moved.git", rest)) => to(format!("http://localhost:{other}/app.git/{rest}")),
+            Some(("taken.git", rest)) => to(format!("http://localhost:{other}/locked/app.git/{rest}")),
+            _ if request.headers.contains_key("authorization") => files(&request.path, &root),
+            _ => unknown(),
+        }
+    });
+    let host = server.address();
+    let (token, header) = ("GIT_AUTH_TOKEN=hunter2", "GIT_AUTH_HEADER=Custom hunter2");
+    let (redirected, nobody) = ("The requested URL returned error: 302", "could not read Username");
+    for (secret, user, repository, want) in [
+        (Some(token), "", "renamed", None),
+        (Some(token), "", "moved", None),
+        (Some(token), "", "taken", Some(nobody)),
+        (Some(header), "", "renamed", Some(redirected)),
+        (Some(header), "", "moved", Some(redirected)),
+        (None, "u:hunter2@", "renamed", None),
+        (None, "u:hunter2@", "moved", None),
+        (None, "u:hunter2@", "taken", Some(nobody)),
+    ] {
+        let secrets: Vec<String> = secret.into_iter().map(str::to_owned).collect();
+        let file = format!("FROM scratch\nADD http://{user}{host}/{repository}.git#v1 /t\n");
+        let said = build(world, &secrets, &file);
+        let told: Vec<_> = elsewhere
+            .seen()
+            .into_iter()
+            .filter(|request| request.headers.contains_key("authorization"))
+            .collect();
+        assert!(told.is_empty(), "{secret:?} {user} {repository}: {told:?}");
+        match want {
+            None => drop(said.good()),
+            Some(want) => untold(world, &said.fails(125, want)),
+        }
+    }
 }
