@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::build::BUSYBOX;
+use crate::server::{Answer, Server};
 use crate::support::{Said, World, provided, tool};
 
 /// Two stages without a RUN: four steps, two of them of the stage that the result stands on.
@@ -398,4 +399,30 @@ fn a_cache_that_cannot_be_sent_fails_a_build_whose_image_is_there() {
     let said = one.build(FOUR, &["-t", "y", "--retry=0", &format!("{to},ignore-error=true")]).good();
     assert!(said.stderr.contains("[Warning] the image is built"), "{}", said.stderr);
     one.build(FOUR, &["--cache-to", "type=gha"]).fails(125, "of BuildKit's kinds it is not supported");
+}
+
+#[test]
+fn records_that_cannot_be_read_are_not_written_over() {
+    // Of a cache that builds share nothing is sent unless what it has is known: that there is none, or what it is.
+    for (status, body, sent, want) in [
+        (404, "", true, "its cache cannot go to "),
+        (500, "", false, ": HTTP 500"),
+        (429, "", false, ": HTTP 429"),
+        (403, "", false, ": HTTP 403"),
+        (200, "{", false, "its cache cannot go to "),
+    ] {
+        let server = Server::start(move |request, _| match request.path.contains("/manifests/") {
+            true => {
+                let kind = "application/vnd.oci.image.manifest.v1+json".to_owned();
+                Answer(status, vec![("Content-Type", kind)], body.as_bytes().to_vec())
+            }
+            false if request.path == "/v2/" => Answer(200, Vec::new(), Vec::new()),
+            false => Answer(404, Vec::new(), Vec::new()),
+        });
+        let to = format!("{}/shared", server.address());
+        let said = world().build(FOUR, &["--retry=0", "--cache-to", &to]);
+        said.fails(125, want);
+        let seen = server.seen();
+        assert_eq!(seen.iter().any(|request| request.path.contains("/blobs/")), sent, "{status}: {seen:?}");
+    }
 }

@@ -23,7 +23,7 @@ const LANES: usize = 3;
 pub enum Keep {
     /// They go: the cache is that of one build.
     Nothing,
-    /// Those of other steps stay.
+    /// Those of other steps stay. What is no cache is replaced.
     Others,
 }
 
@@ -44,7 +44,7 @@ pub struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Writes `records` and their layers to `place`.
+    /// Writes `records` and their layers to `place`. Errors, and leaves the place as it is, if those to keep cannot be read.
     pub fn export(
         &self,
         place: &CachePlace,
@@ -53,8 +53,7 @@ impl Export<'_> {
     ) -> Result<(), Error> {
         let others = match keep {
             Keep::Nothing => None,
-            // What is no cache, or not there yet, is replaced.
-            Keep::Others => Import::open(self.client, place, self.platform).ok(),
+            Keep::Others => Import::find(self.client, place, self.platform)?,
         };
         let own = records.iter().map(|(key, record)| (key, record));
         let document = CacheDocument::of(own.chain(others.iter().flat_map(Import::records)));

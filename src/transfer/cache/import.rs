@@ -9,7 +9,7 @@ use super::super::{Error, fetch, parallel};
 use super::{CacheDocument, CachePlace, INLINE, MEDIA_TYPE};
 use crate::oci::{Descriptor, DiffId, ImageConfig, Manifest, Platform, Reference, media_type};
 use crate::progress::Sink;
-use crate::registry::Client;
+use crate::registry::{self, Client};
 use crate::store::{self, CacheKey, CacheRecord, LayerRecord, Store};
 
 /// How many layers travel at once.
@@ -31,13 +31,33 @@ impl Import {
     /// Errors with [`Error::NoCache`] where there is something else, and with [`Error::CacheDocument`] where the document is
     /// not well-formed.
     pub fn open(client: &Client, place: &CachePlace, platform: &Platform) -> Result<Self, Error> {
-        let name = place.to_string();
-        let bytes = match place {
-            CachePlace::Registry(reference) => client.manifest_for(&reference.remote(), platform)?.bytes,
-            CachePlace::Layout(layout) => layout.manifest(platform)?.1,
+        Self::of(client, place, &manifest(client, place, platform)?)
+    }
+
+    /// The same; `None` where there is nothing of that name, or something that is no cache. Whatever else goes wrong says
+    /// nothing of what is there, and is an error.
+    pub(super) fn find(
+        client: &Client,
+        place: &CachePlace,
+        platform: &Platform,
+    ) -> Result<Option<Self>, Error> {
+        let bytes = match manifest(client, place, platform) {
+            Err(Error::Registry(registry::Error::NotFound { .. }) | Error::NotInLayout { .. }) => {
+                return Ok(None);
+            }
+            found => found?,
         };
+        match Self::of(client, place, &bytes) {
+            Err(Error::NoCache { .. }) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Reads the document that the manifest of `bytes` names.
+    fn of(client: &Client, place: &CachePlace, bytes: &[u8]) -> Result<Self, Error> {
+        let name = place.to_string();
         let manifest =
-            Manifest::parse(&bytes).map_err(|source| Error::Document { name: name.clone(), source })?;
+            Manifest::parse(bytes).map_err(|source| Error::Document { name: name.clone(), source })?;
         let malformed = |why: String| Error::CacheDocument { name: name.clone(), why };
         if manifest.config.size > LIMIT {
             return Err(malformed(format!("its config has {} bytes", manifest.config.size)));
@@ -149,6 +169,13 @@ struct At<'a> {
 impl Blobs for At<'_> {
     fn blob(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
         blob(self.client, self.place, descriptor)
+    }
+}
+
+fn manifest(client: &Client, place: &CachePlace, platform: &Platform) -> Result<Vec<u8>, Error> {
+    match place {
+        CachePlace::Registry(reference) => Ok(client.manifest_for(&reference.remote(), platform)?.bytes),
+        CachePlace::Layout(layout) => Ok(layout.manifest(platform)?.1),
     }
 }
 
