@@ -45,7 +45,7 @@ const MAX_FILES: u64 = 2_000_000;
 
 impl Git<'_> {
     /// The commit that `remote` names: its ref, else the branch that the repository has checked out. A branch goes
-    /// before a tag of its name. A ref that is a commit's full id is not looked for.
+    /// before a tag of its name, and both before what is called so below `refs/` (`pull/1/head`). A ref that is a commit's full id is not looked for.
     pub fn resolve(&self, remote: &Remote) -> Result<String, Error> {
         let wanted = remote.reference.as_deref().unwrap_or("HEAD");
         if is_commit(wanted) {
@@ -61,6 +61,8 @@ impl Git<'_> {
             format!("refs/heads/{wanted}"),
             format!("refs/tags/{wanted}^{{}}"),
             format!("refs/tags/{wanted}"),
+            format!("refs/{wanted}^{{}}"),
+            format!("refs/{wanted}"),
         ];
         let found = candidates.into_iter().find_map(named);
         let found = found.filter(|commit| is_commit(commit));

@@ -36,12 +36,16 @@ fn a_ref_and_a_subdirectory_are_chosen_in_fragment_and_query() {
     let daemon = Daemon::start();
     let url = daemon.url();
     let (one, two) = (daemon.commit("v1"), daemon.commit("main"));
+    git(&daemon.app(), &["update-ref", "refs/pull/42/head", "v1"]);
+    git(&daemon.app(), &["update-ref", "refs/pull/side", "main"]);
     let empty = [&TWO[..2], &["d 0755 0:0 t/part"], &TWO[2..]].concat();
     for (words, want) in [
         (url.clone(), with_part()),
         (format!("{url}#v1"), ONE.to_vec()),
         (format!("{url}#noted"), ONE.to_vec()),
         (format!("{url}#refs/heads/side"), ONE.to_vec()),
+        (format!("{url}#pull/42/head"), ONE.to_vec()),
+        (format!("{url}#tags/noted"), ONE.to_vec()),
         (format!("{url}?branch=side"), ONE.to_vec()),
         (format!("{url}?tag=v1"), ONE.to_vec()),
         (format!("{url}#{one}"), ONE.to_vec()),
