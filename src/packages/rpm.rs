@@ -140,4 +140,16 @@ mod tests {
         circle[root + 8..root + 12].copy_from_slice(&own);
         drop(read(&circle));
     }
+
+    #[test]
+    fn rows_that_share_their_bytes_are_read_no_longer_than_the_file() {
+        let mut bytes = database();
+        // The last page has the row with pages of its own; here it has it 300 times.
+        let leaf = bytes.len() - 4096;
+        let row = [bytes[leaf + 8], bytes[leaf + 9]];
+        bytes[leaf + 3..leaf + 5].copy_from_slice(&300_u16.to_be_bytes());
+        bytes[leaf + 8..leaf + 8 + 600].copy_from_slice(&row.repeat(300));
+        let found = read(&bytes);
+        assert!(matches!(found, Err(Error::Malformed { why: "its rows overlap", .. })), "{found:?}");
+    }
 }

@@ -3,6 +3,7 @@
 //! rpm keeps its headers in such a table. Reading them needs neither a query nor a library in C: a b-tree of pages, the
 //! rows in its leaves, and chains of further pages for what is too long for one. Every page number meets the number of
 //! pages there are, and no page is visited more often than there are pages, so that a chain that bites its own tail ends.
+//! Nor are the rows of a table together longer than the file: what many rows share would be read once for each.
 
 use super::Error;
 
@@ -71,6 +72,7 @@ impl<'a> Database<'a> {
     fn each(&self, root: usize, row: &mut dyn FnMut(Vec<Value>) -> Result<(), Error>) -> Result<(), Error> {
         let mut pending = vec![root];
         let mut left = self.pages();
+        let mut unread = self.bytes.len();
         while let Some(number) = pending.pop() {
             left = left.checked_sub(1).ok_or(malformed(0, "its pages lead in a circle"))?;
             let (page, at) = self.page(number)?;
@@ -82,7 +84,7 @@ impl<'a> Database<'a> {
                 LEAF => {
                     for cell in 0..cells {
                         let start = usize::from(field(8 + 2 * cell)?);
-                        row(columns(&self.payload(page, at, start)?, at)?)?;
+                        row(columns(&self.payload(page, at, start, &mut unread)?, at)?)?;
                     }
                 }
                 INTERIOR => {
@@ -102,14 +104,16 @@ impl<'a> Database<'a> {
         Ok(())
     }
 
-    /// The bytes of the row whose cell is at `start` (fileformat2, "B-tree Cell Format", "Cell Payload Overflow Pages").
-    fn payload(&self, page: &[u8], at: usize, start: usize) -> Result<Vec<u8>, Error> {
+    /// The bytes of the row whose cell is at `start` (fileformat2, "B-tree Cell Format", "Cell Payload Overflow Pages");
+    /// `unread` is how many bytes all further rows may have.
+    fn payload(&self, page: &[u8], at: usize, start: usize, unread: &mut usize) -> Result<Vec<u8>, Error> {
         let (length, start) = varint(page, start, at)?;
         let (_key, start) = varint(page, start, at)?;
         let length = usize::try_from(length).map_err(|_| malformed(at, "a row of negative length"))?;
         if length > self.bytes.len() {
             return Err(malformed(at, "a row that is longer than the database"));
         }
+        *unread = unread.checked_sub(length).ok_or(malformed(at, "its rows overlap"))?;
         let (most, least) = (self.usable - 35, (self.usable - 12) * 32 / 255 - 23);
         let local = if length <= most {
             length
