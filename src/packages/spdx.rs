@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Distribution, Package};
+use super::{Distribution, PACKAGE_LIMIT, Package};
 
 /// What the document is about.
 #[derive(Clone, Debug)]
@@ -39,13 +39,9 @@ impl Document {
             "relatedSpdxElement": "SPDXRef-image",
         })];
         for (number, (package, file)) in self.packages.iter().enumerate() {
-            let id = format!("SPDXRef-package-{}", number + 1);
+            let id = id(number);
             packages.push(self.package(&id, package, file));
-            relationships.push(json!({
-                "spdxElementId": "SPDXRef-image",
-                "relationshipType": "CONTAINS",
-                "relatedSpdxElement": id,
-            }));
+            relationships.push(contains(&id));
         }
         let mut document = json!({
             "spdxVersion": "SPDX-2.3",
@@ -62,6 +58,13 @@ impl Document {
             document["comment"] = format!("not read: {}", files.join("; ")).into();
         }
         document
+    }
+
+    /// The most bytes that `package`, found in `file`, adds to the document.
+    pub fn room(&self, package: &Package, file: &str) -> usize {
+        let id = id(PACKAGE_LIMIT);
+        let commas = 2;
+        self.package(&id, package, file).to_string().len() + contains(&id).to_string().len() + commas
     }
 
     fn image(&self) -> Value {
@@ -99,4 +102,16 @@ impl Document {
         }
         value
     }
+}
+
+fn id(number: usize) -> String {
+    format!("SPDXRef-package-{}", number + 1)
+}
+
+fn contains(id: &str) -> Value {
+    json!({
+        "spdxElementId": "SPDXRef-image",
+        "relationshipType": "CONTAINS",
+        "relatedSpdxElement": id,
+    })
 }

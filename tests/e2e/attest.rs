@@ -175,3 +175,24 @@ fn a_registry_has_the_image_and_what_is_attested_of_it() {
     other.run(&["pull", &name]).good();
     assert_eq!(other.config(&name)["rootfs"], world.config(&name)["rootfs"]);
 }
+
+#[test]
+fn packages_that_a_document_has_no_room_for_are_told_and_fail_no_build() {
+    let world = World::new();
+    // Each about 30 KB of the document: the longest name and version that are taken, three times as long in a URL.
+    let long = "é".repeat(2000);
+    for name in ["a", "b", "c"] {
+        let package =
+            |number: usize| (format!("node_modules/{name}{number}{long}"), json!({ "version": long }));
+        let packages: serde_json::Map<_, _> = (0..500).map(package).collect();
+        let lock = json!({ "lockfileVersion": 3, "packages": packages });
+        world.file(&format!("{name}/package-lock.json"), lock.to_string());
+    }
+    let said = world.build("FROM scratch\nCOPY . /\n", &["--sbom", "-t", "x:1"]).good();
+    let want = "sbom: /c/package-lock.json is left out: the document has no room for its 500 packages";
+    assert!(said.stderr.contains(want), "{}", said.stderr);
+    let [(_, statement)] = &statements(&world, &list(&world, "localhost/x:1"))[..] else { panic!() };
+    assert_eq!(statement["predicate"]["packages"].as_array().unwrap().len(), 1 + 1000);
+    let comment = statement["predicate"]["comment"].as_str().unwrap();
+    assert!(comment.contains("c/package-lock.json: the document has no room"), "{comment}");
+}
