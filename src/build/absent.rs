@@ -44,17 +44,15 @@ impl Executor<'_> {
         stage.stack(self.store, |layers| self.bring(layers))
     }
 
-    /// Brings here those of `layers` that are elsewhere. What is nowhere is for the store to tell.
+    /// Brings here those of `layers` that are elsewhere. What is nowhere is for the store to tell. What an import is to
+    /// have is asked for there even if a file of that name is here: it may be torn, or the record may lie about its length.
     pub(super) fn bring(&self, layers: &[DiffId]) -> Result<(), StepError> {
         let mut imported: BTreeMap<usize, Vec<DiffId>> = BTreeMap::new();
         for diff_id in layers {
-            if self.store.has_blob(&diff_id.0) {
-                continue;
-            }
             match self.absent.origin(diff_id) {
-                None => {}
-                Some(Origin::Image(found)) => self.pull_whole(&found)?,
                 Some(Origin::Import(number, _)) => imported.entry(number).or_default().push(*diff_id),
+                Some(Origin::Image(found)) if !self.store.has_blob(&diff_id.0) => self.pull_whole(&found)?,
+                Some(Origin::Image(_)) | None => {}
             }
         }
         imported.iter().try_for_each(|(number, layers)| self.fetch_layers(*number, layers))

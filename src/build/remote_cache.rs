@@ -72,9 +72,10 @@ impl Executor<'_> {
     }
 
     /// Whether a record waits for its layer, which is in an import.
-    pub(super) fn is_postponed(&self, key: &CacheKey, record: &CacheRecord) -> bool {
-        let Some(layer) = record.layer else { return false };
-        !self.store.has_blob(&layer.diff_id.0) && self.absent.postpone(layer.diff_id, key, record)
+    pub(super) fn is_postponed(&self, key: &CacheKey, record: &CacheRecord) -> Result<bool, StepError> {
+        let Some(layer) = record.layer else { return Ok(false) };
+        let is_here = self.store.holds(&layer.diff_id.0, layer.size)?;
+        Ok(!is_here && self.absent.postpone(layer.diff_id, key, record))
     }
 
     /// Notes what a step of `stage` came to, if somebody wants to know.

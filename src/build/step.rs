@@ -107,7 +107,7 @@ impl Executor<'_> {
     ) -> Result<(), StepError> {
         let record = CacheRecord { alias_of: Some(key), ..record };
         self.note(stage, alias, &record);
-        if self.is_postponed(alias, &record) { Ok(()) } else { Ok(self.store.put_cached(alias, &record)?) }
+        if self.is_postponed(alias, &record)? { Ok(()) } else { Ok(self.store.put_cached(alias, &record)?) }
     }
 
     /// Waits for whoever does this step now, in this build or in another.

@@ -260,7 +260,7 @@ impl Layout {
 type Row = (&'static str, fn(&Layout), &'static str);
 
 /// Shows before any record is taken.
-const EARLY: [Row; 10] = [
+const EARLY: [Row; 11] = [
     ("no index", |layout| fs::remove_file(layout.0.join("index.json")).unwrap(), "is no OCI image layout"),
     ("torn index", |layout| fs::write(layout.0.join("index.json"), "{").unwrap(), "is no OCI image layout"),
     (
@@ -285,6 +285,11 @@ const EARLY: [Row; 10] = [
         "a layer too many",
         |layout| layout.change(|_, document| document["records"][0]["layer"] = json!(9)),
         "record 0: its layer is not in the list",
+    ),
+    (
+        "a layer twice",
+        |layout| layout.change(|_, document| document["layers"][1] = document["layers"][0].clone()),
+        "is in the list twice",
     ),
     (
         "no time",
@@ -314,24 +319,14 @@ const LATE: [Row; 5] = [
         "a lie about the bytes of a layer",
         |layout| {
             layout.change(|_, document| {
-                for layer in document["layers"].as_array_mut().unwrap() {
-                    layer["diff_id"] = json!(format!("sha256:{}", "0".repeat(64)));
+                for (number, layer) in document["layers"].as_array_mut().unwrap().iter_mut().enumerate() {
+                    layer["diff_id"] = json!(format!("sha256:{number:064}"));
                 }
             });
         },
         "unpacks to sha256:",
     ),
-    (
-        "a lie about its length",
-        |layout| {
-            layout.change(|_, document| {
-                for layer in document["layers"].as_array_mut().unwrap() {
-                    layer["size"] = json!(layer["size"].as_u64().unwrap() + 512);
-                }
-            });
-        },
-        "bytes",
-    ),
+    ("a lie about its length", lengthen, "bytes"),
     (
         "no layer",
         |layout| layout.layers().iter().for_each(|path| fs::remove_file(path).unwrap()),
@@ -349,6 +344,14 @@ const LATE: [Row; 5] = [
     ),
     ("flipped layers", |layout| layout.layers().iter().for_each(|path| flip(path)), "the layout is damaged"),
 ];
+
+fn lengthen(layout: &Layout) {
+    layout.change(|_, document| {
+        for layer in document["layers"].as_array_mut().unwrap() {
+            layer["size"] = json!(layer["size"].as_u64().unwrap() + 512);
+        }
+    });
+}
 
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
@@ -387,6 +390,41 @@ fn a_cache_that_is_malformed_is_told_and_not_used() {
 #[test]
 fn a_cache_whose_layers_are_not_what_it_says_is_told_and_given_up() {
     tampered(&LATE, true);
+}
+
+/// Forgets the records of a store. Its layers stay.
+fn forget(world: &World) {
+    for directory in fs::read_dir(world.store().join("rbuild/cache")).unwrap() {
+        fs::remove_dir_all(directory.unwrap().path()).unwrap();
+    }
+}
+
+#[test]
+fn a_layer_of_another_length_than_the_record_says_is_fetched_and_looked_at() {
+    let one = world();
+    let shared = tempfile::tempdir().unwrap();
+    let directory = shared.path().join("cache");
+    let to = format!("--cache-to=type=local,dest={},mode=max", directory.display());
+    let from = format!("--cache-from=type=local,src={}", directory.display());
+    one.build(FOUR, &["-t", "x", &to]).good();
+    let whole = one.tree("x");
+    // The cache is right, the store is torn.
+    for tar in tars(&one) {
+        let path = one.store().join("blobs/sha256").join(tar);
+        fs::File::options().write(true).open(path).unwrap().set_len(512).unwrap();
+    }
+    forget(&one);
+    let said = one.build(FOUR, &["-t", "x", &from]).good();
+    assert_eq!((hits(&said), said.stderr.contains("[Warning]")), (4, false), "{}", said.stderr);
+    assert_eq!(one.tree("x"), whole);
+    // The store is right, the cache lies.
+    lengthen(&Layout(directory));
+    forget(&one);
+    let said = one.build(FOUR, &["-t", "x", &from]).good();
+    assert!(said.stderr.contains("starts again without it"), "{}", said.stderr);
+    assert_eq!(one.tree("x"), whole);
+    let said = one.build(FOUR, &[]).good();
+    assert_eq!((hits(&said), &said.stderr[..]), (4, ""), "nothing wrong was kept");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The document of a cache: records, and the layers that they name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ impl CacheDocument {
     fn check(&self) -> Result<(), String> {
         if self.version != VERSION {
             return Err(format!("it is of version {}, this rbuild knows {VERSION}", self.version));
+        }
+        let mut diff_ids = HashSet::new();
+        if let Some(twice) = self.layers.iter().find(|layer| !diff_ids.insert(layer.diff_id)) {
+            return Err(format!("layer {} is in the list twice", twice.diff_id.0));
         }
         for (number, row) in self.records.iter().enumerate() {
             let wrong = |what: &str| Err(format!("record {number}: {what}"));
