@@ -125,7 +125,7 @@ impl Executor<'_> {
             looks = traced.map(|traced| executor.looks(parent, &traced)).transpose()?.flatten();
             Ok(layer)
         })?;
-        looks.map_or(Ok(()), |looks| self.keep_trace(key, &trace, &looks))?;
+        looks.map_or(Ok(()), |looks| self.keep_trace(key, &record, &trace, looks))?;
         Ok(record)
     }
 

@@ -3,7 +3,8 @@
 //! A [trace](crate::rootfs::trace) of a step is kept under a key that says what ran, and nothing of the parent. Where a
 //! RUN has no record under its own key, the traces of its command are held against the new parent, name by name, in
 //! the indexes of its layers: nothing is mounted for it and nothing started. The first whose every look meets the
-//! same gives its layer, which is recorded under the RUN's own key as well.
+//! same gives its layer, which is recorded under the RUN's own key as well. A trace names the layer of the run that it
+//! saw: the record may be of another run by now, without a trace or of another machine, and then it counts no more.
 //!
 //! What the root does not show is in the key: the arguments, the environment, the directory, the user as numbers, and
 //! what the ordinary key has of mounts, network, names and devices. As in the ordinary key, secrets, proxies and the
@@ -19,7 +20,7 @@ mod look;
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::StepError;
 use super::executor::Executor;
@@ -27,7 +28,7 @@ use super::key::Inputs;
 use super::stage::Stage;
 use super::step::Identity;
 use crate::dockerfile::{CacheMode, Run};
-use crate::oci::Platform;
+use crate::oci::{DiffId, Platform};
 use crate::progress::{Event, Reuse};
 use crate::rootfs::trace::decode;
 use crate::runtime::{ProcessSpec, Traced, Tracing};
@@ -38,7 +39,7 @@ use look::Viewer;
 pub(super) use look::Looks;
 
 /// Raise it when a look means something else.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// All that decides what a command does, except for what it finds in its root.
 #[derive(Serialize)]
@@ -72,6 +73,29 @@ impl Trace {
     }
 }
 
+/// A trace as the store has it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    /// What the run made.
+    layer: Option<DiffId>,
+    looks: Looks,
+}
+
+impl Seen {
+    fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("looks hold only strings and numbers")
+    }
+
+    /// `None` if it is not what [`Seen::to_bytes`] gave.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+fn diff_id(record: &CacheRecord) -> Option<DiffId> {
+    record.layer.map(|layer| layer.diff_id)
+}
+
 impl Executor<'_> {
     /// Whether a RUN is traced: its own word, else the build's.
     pub(super) fn tracing(&self, run: &Run) -> Tracing {
@@ -103,13 +127,16 @@ impl Executor<'_> {
         let stack = self.stack(stage)?;
         let mut changed = None;
         for (step, bytes) in self.store.traces(&trace.key)? {
-            let Some(record) = self.recorded(stage, &step)? else { continue };
-            let Some(looks) = Looks::from_bytes(&bytes) else {
+            let Some(record) = self.known(stage, &step)? else { continue };
+            let Some(Seen { layer, looks }) = Seen::from_bytes(&bytes) else {
                 let text =
                     format!("damaged trace of a step, it is not looked at: {}/{}", trace.key.0, step.0);
                 self.sink.event(Event::Warning(text));
                 continue;
             };
+            if layer != diff_id(&record) {
+                continue;
+            }
             match looks.first_change(&mut Viewer::on(&stack)).map_err(StepError::Trace)? {
                 None => return Ok(Some(record)),
                 Some(change) => changed = changed.or(Some(change)),
@@ -137,8 +164,15 @@ impl Executor<'_> {
         Looks::of(&glances, &mut Viewer::on(&stack)).map(Some).map_err(StepError::Trace)
     }
 
-    /// Keeps what the step behind `key` looked at.
-    pub(super) fn keep_trace(&self, key: &CacheKey, trace: &Trace, looks: &Looks) -> Result<(), StepError> {
-        Ok(self.store.put_trace(&trace.key, key, &looks.to_bytes())?)
+    /// Keeps what the run behind `key` looked at that came to `record`.
+    pub(super) fn keep_trace(
+        &self,
+        key: &CacheKey,
+        record: &CacheRecord,
+        trace: &Trace,
+        looks: Looks,
+    ) -> Result<(), StepError> {
+        let seen = Seen { layer: diff_id(record), looks };
+        Ok(self.store.put_trace(&trace.key, key, &seen.to_bytes())?)
     }
 }

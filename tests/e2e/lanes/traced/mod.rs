@@ -200,7 +200,7 @@ fn a_damaged_trace_is_told_and_left_aside() {
         keys.flat_map(|key| fs::read_dir(key.unwrap().path()).unwrap().map(|file| file.unwrap().path()))
     };
     for trace in traces() {
-        fs::write(trace, "[{\"path\":").unwrap();
+        fs::write(trace, "{\"looks\":[{\"path\":").unwrap();
     }
     let said = build(&world, &steps("two"), &[]).good();
     assert_eq!(came(&said), [Came::Ran, Came::Ran]);
@@ -213,6 +213,29 @@ fn a_damaged_trace_is_told_and_left_aside() {
     // pruned with the records that they are of
     world.run(&["prune", "--all", "--force"]).good();
     assert!(!world.store().join("rbuild/traces").exists());
+}
+
+/// The content of caches is in no key, so what is behind one may be made anew from something else.
+#[test]
+fn a_trace_is_of_the_layer_whose_run_it_saw() {
+    // (COPY is a stage of its own, since it is not to be done again)
+    const STEPS: &str = "FROM base AS files\nCOPY src /src\nFROM files AS run\n\
+         RUN --mount=type=cache,target=/c test -e /c/o || cp /src/a /c/o; cp /c/o /out\n";
+    const FILL: &str = "RUN --mount=type=cache,target=/c echo zero > /c/o\n";
+    const EMPTY: &str = "RUN --mount=type=cache,target=/c rm /c/o\n";
+    for (driver, world) in traced_worlds() {
+        world.file("src/a", "one");
+        let traced = || world.build(STEPS, &["-t", "x", "--cache-mode=traced"]).good();
+        build(&world, FILL, &[]).good();
+        assert_eq!(came(&traced()), [Came::Ran], "{driver}: it does not look at /src/a");
+        build(&world, EMPTY, &["--no-cache"]).good();
+        world.build(STEPS, &["--no-cache-filter=run"]).good();
+        build(&world, EMPTY, &["--no-cache"]).good();
+        edit(&world, "src/a", "three");
+        assert_eq!(came(&traced()), [Came::Ran], "{driver}: the layer is of another run than the trace");
+        let tree = world.tree("x");
+        assert!(tree.iter().any(|line| line.contains(" 5 out ")), "{driver}: {tree:?}");
+    }
 }
 
 /// `fuse` keeps the names of a file together, so it has to find them all; overlayfs parts them.
