@@ -39,6 +39,8 @@ impl Store {
             return Ok(());
         }
         let dir = self.traces_of(key)?;
+        // The directory is not taken away meanwhile.
+        let _gc = self.storing()?;
         fs::create_dir_all(&dir).at("create", &dir)?;
         self.tmp_file_of(trace)?.rename(&dir.join(step.checked()?))?;
         for (_, path) in by_age(&dir)?.into_iter().skip(KEPT) {
