@@ -14,7 +14,7 @@ use super::graph::{Claim, Graph, Stopped};
 use super::mounts::Written;
 use super::panic::caught;
 use super::plan;
-use super::remote_cache::{Parcel, Used};
+use super::remote_cache::{Parcel, Used, chain};
 use super::roots::Opened;
 use super::scope::Global;
 use super::shared::SharedSandbox;
@@ -144,10 +144,9 @@ impl<'a> Executor<'a> {
                 }
             }
         });
-        for context in self.named.all().iter().chain([&self.context]) {
-            context.keep(self.store)?;
-        }
-        let built = self.graph.finish(self.target)?;
+        let built = self.graph.finish(self.target);
+        self.keep_digests();
+        let built = built?;
         self.bring_all(&built)?;
         let unconsumed = self.global.unconsumed().join(" ");
         if !unconsumed.is_empty() {
@@ -162,6 +161,16 @@ impl<'a> Executor<'a> {
         let time = (self.began, jiff::Timestamp::now());
         let ran = Ran { materials, platform: self.options.platform.clone(), time };
         Ok(((image, ran), self.parcels(&built)))
+    }
+
+    /// Has the store remember the digests of context files. Without them the next build reads the files again.
+    fn keep_digests(&self) {
+        for context in self.named.all().iter().chain([&self.context]) {
+            if let Err(error) = context.keep(self.store) {
+                let text = format!("the digests of context files are not remembered: {}", chain(&error));
+                self.sink.event(Event::Warning(text));
+            }
+        }
     }
 
     /// Brings here what nobody has read of a stage that becomes an image: one of the store is whole.

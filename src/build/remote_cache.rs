@@ -206,7 +206,7 @@ impl super::absent::Absent {
 }
 
 /// An error with all that is below it, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

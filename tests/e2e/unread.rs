@@ -126,3 +126,22 @@ fn what_was_touched_is_read_again_and_nothing_else() {
         assert_eq!(opened.iter().any(|line| line.contains("leaf3")), is_read, "{what}: {opened:?}");
     }
 }
+
+/// A table that cannot be written costs the next build some reading, and nothing else.
+#[test]
+fn digests_that_cannot_be_kept_are_a_warning() {
+    const TOLD: &str = "[Warning] the digests of context files are not remembered: ";
+    let world = World::new();
+    world.file("f", "content").run(&["images"]).good();
+    fs::create_dir_all(world.store().join("rbuild/locks/filehash")).unwrap();
+    let copy = "FROM scratch\nCOPY f /f\n";
+    let is_told = (0..50).any(|_| {
+        thread::sleep(Duration::from_millis(100));
+        world.build(copy, &["--no-cache"]).good().stderr.contains(TOLD)
+    });
+    assert!(is_told, "a file that is old enough is remembered");
+    let said = world.build(&format!("{copy}COPY missing /x\n"), &["--no-cache"]);
+    assert!(said.code != 0 && said.stderr.contains("missing"), "{}", said.stderr);
+    assert!(said.stderr.contains(TOLD), "{}", said.stderr);
+    assert!(said.stderr.rfind("missing") > said.stderr.find(TOLD), "its own error ends it: {}", said.stderr);
+}
