@@ -60,6 +60,9 @@ impl Executor<'_> {
     pub(super) fn fetch_layers(&self, number: usize, layers: &[DiffId]) -> Result<(), StepError> {
         let import = &self.imports[number];
         import.fetch(self.store, self.client, layers, self.sink).map_err(|source| {
+            if !import.is_to_blame_for(&source) {
+                return StepError::Transfer(Box::new(source));
+            }
             import.spoil();
             StepError::Imported { place: import.place().to_string(), source: Box::new(source) }
         })?;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::pull::{self, Blobs, Pull};
 use super::super::{Error, fetch, parallel};
 use super::{CacheDocument, CachePlace, INLINE, MEDIA_TYPE};
+use crate::layer;
 use crate::oci::{Descriptor, DiffId, ImageConfig, Manifest, Platform, Reference, media_type};
 use crate::progress::Sink;
 use crate::registry::{self, Client};
@@ -103,6 +104,22 @@ impl Import {
         self.blobs.get(diff_id).map(|(blob, _)| blob)
     }
 
+    /// Whether an error of [`Import::fetch`] is about what came, or about the way to it; not about the store it goes to.
+    pub fn is_to_blame_for(&self, error: &Error) -> bool {
+        match error {
+            Error::Store(store::Error::Size { .. })
+            | Error::Registry(_)
+            | Error::DiffId { .. }
+            | Error::Layout { .. }
+            | Error::LayoutBlob { .. } => true,
+            Error::Unpack { source, .. } => !matches!(**source, layer::Error::Write { .. }),
+            Error::File { path, .. } => {
+                matches!(&self.place, CachePlace::Layout(layout) if path.starts_with(&layout.path))
+            }
+            _ => false,
+        }
+    }
+
     /// Says that it is wrong.
     pub fn spoil(&self) {
         self.is_spoiled.store(true, Ordering::Relaxed);
@@ -183,5 +200,34 @@ fn blob(client: &Client, place: &CachePlace, blob: &Descriptor) -> Result<Box<dy
     match place {
         CachePlace::Registry(reference) => Ok(client.blob(&Reference::remote(reference), blob)?),
         CachePlace::Layout(layout) => layout.blob(blob),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::super::Layout;
+    use super::*;
+    use crate::oci::Digest;
+
+    #[test]
+    fn trouble_of_the_store_is_not_the_imports() {
+        let place = CachePlace::Layout(Layout { path: "/cache".into(), tag: None, digest: None });
+        let (records, blobs) = (HashMap::new(), HashMap::new());
+        let import = Import { place, records, blobs, is_spoiled: AtomicBool::new(false) };
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let digest = Digest::of(b"");
+        let unpack = |source| Error::Unpack { name: String::new(), blob: digest, source: Box::new(source) };
+        for (error, want) in [
+            (Error::File { path: "/cache/blobs/sha256/x".into(), source: full() }, true),
+            (Error::File { path: "/store/tmp/x".into(), source: full() }, false),
+            (unpack(layer::Error::Read { offset: 0, source: full() }), true),
+            (unpack(layer::Error::Write { offset: 0, source: full() }), false),
+            (store::Error::Size { path: "/store/x".into(), expected: 1, found: 2 }.into(), true),
+            (store::Error::Lock { path: "/store/x".into(), source: full() }.into(), false),
+        ] {
+            assert_eq!(import.is_to_blame_for(&error), want, "{error:?}");
+        }
     }
 }
