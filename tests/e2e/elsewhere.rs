@@ -392,6 +392,22 @@ fn a_cache_whose_layers_are_not_what_it_says_is_told_and_given_up() {
     tampered(&LATE, true);
 }
 
+#[test]
+fn a_cache_that_is_wrong_is_mended_where_it_is() {
+    let shared = tempfile::tempdir().unwrap();
+    for (number, (what, tamper, _)) in LATE.iter().enumerate() {
+        let directory = shared.path().join(number.to_string());
+        let to = format!("--cache-to=type=local,dest={},mode=max", directory.display());
+        let from = format!("--cache-from=type=local,src={}", directory.display());
+        world().build(FOUR, &[&to]).good();
+        tamper(&Layout(directory));
+        world().build(FOUR, &[&from, &to]).good();
+        let other = world();
+        let said = other.build(FOUR, &["-t", "x", &from]).good();
+        assert_eq!((hits(&said), said.stderr.contains("[Warning]")), (4, false), "{what}: {}", said.stderr);
+    }
+}
+
 /// Forgets the records of a store. Its layers stay.
 fn forget(world: &World) {
     for directory in fs::read_dir(world.store().join("rbuild/cache")).unwrap() {

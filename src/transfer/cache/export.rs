@@ -55,6 +55,8 @@ impl Export<'_> {
             Keep::Nothing => None,
             Keep::Others => Import::find(self.client, place, self.platform)?,
         };
+        // Nor does what a build has found to be wrong stay.
+        let others = others.filter(|_| !self.is_spoiled(place));
         let own = records.iter().map(|(key, record)| (key, record));
         let document = CacheDocument::of(own.chain(others.iter().flat_map(Import::records)));
         let mut known: HashMap<DiffId, Descriptor> = HashMap::new();
@@ -117,6 +119,11 @@ impl Export<'_> {
         }
     }
 
+    /// Whether an import of `place` has been found to be wrong.
+    fn is_spoiled(&self, place: &CachePlace) -> bool {
+        self.imports.iter().any(|import| is_same_place(import.place(), place) && import.is_spoiled())
+    }
+
     /// Sends a blob of the store.
     fn put(&self, place: &CachePlace, blob: &Descriptor, stop: &Stop) -> Result<(), Error> {
         match place {
@@ -124,6 +131,8 @@ impl Export<'_> {
                 let Self { store, client, sink, .. } = *self;
                 Push { store, client, to: reference.remote(), sink }.blob(blob, stop)
             }
+            // Of a place that was wrong once a blob's length says nothing.
+            CachePlace::Layout(to) if !self.is_spoiled(place) && layout::has(&to.path, blob) => Ok(()),
             CachePlace::Layout(to) => {
                 layout::put(&to.path, blob, Path::new(&self.store.blob_path(&blob.digest)))
             }

@@ -96,12 +96,12 @@ impl Import {
 
     /// What it says of a step; nothing any more once it has been found to be wrong.
     pub fn record(&self, key: &CacheKey) -> Option<&CacheRecord> {
-        if self.is_spoiled.load(Ordering::Relaxed) { None } else { self.records.get(key) }
+        if self.is_spoiled() { None } else { self.records.get(key) }
     }
 
-    /// The blob of a layer.
+    /// The blob of a layer; none any more, likewise.
     pub fn blob(&self, diff_id: &DiffId) -> Option<&Descriptor> {
-        self.blobs.get(diff_id).map(|(blob, _)| blob)
+        if self.is_spoiled() { None } else { self.blobs.get(diff_id).map(|(blob, _)| blob) }
     }
 
     /// Whether an error of [`Import::fetch`] is about what came, or about the way to it; not about the store it goes to.
@@ -118,6 +118,11 @@ impl Import {
             }
             _ => false,
         }
+    }
+
+    /// Whether it has been found to be wrong.
+    pub(super) fn is_spoiled(&self) -> bool {
+        self.is_spoiled.load(Ordering::Relaxed)
     }
 
     /// Says that it is wrong.

@@ -33,11 +33,8 @@ pub(super) fn has(directory: &Path, blob: &Descriptor) -> bool {
     fs::metadata(path_of(directory, &blob.digest)).is_ok_and(|file| file.is_file() && file.len() == blob.size)
 }
 
-/// Puts a blob there, from a file that is it.
+/// Puts a blob there, from a file that is it, whatever is there.
 pub(super) fn put(directory: &Path, blob: &Descriptor, from: &Path) -> Result<(), Error> {
-    if has(directory, blob) {
-        return Ok(());
-    }
     let mut source = File::open(from).map_err(Error::file(from))?;
     write(&path_of(directory, &blob.digest), &mut source)
 }
