@@ -408,6 +408,27 @@ fn a_cache_that_is_wrong_is_mended_where_it_is() {
     }
 }
 
+#[test]
+fn a_layer_that_is_nowhere_is_left_out() {
+    let one = world();
+    let shared = tempfile::tempdir().unwrap();
+    let layout = Layout(shared.path().join("cache"));
+    let to = format!("--cache-to=type=local,dest={},mode=max", layout.0.display());
+    let from = format!("--cache-from=type=local,src={}", layout.0.display());
+    one.build(FOUR, &["-t", "x", &to]).good();
+    let own = layers(&one, "x");
+    let manifest = layout.manifest();
+    let document = Layout::read(&layout.blob(&manifest["config"]["digest"]));
+    let is_unread = |layer: &Value| !own.iter().any(|hex| layer["diff_id"].as_str().unwrap().ends_with(hex));
+    let unread = document["layers"].as_array().unwrap().iter().position(is_unread).unwrap();
+    fs::remove_file(layout.blob(&manifest["layers"][unread]["digest"])).unwrap();
+    for (goes_without, hit) in [(true, Some(4)), (false, None), (false, Some(4))] {
+        let said = world().build(FOUR, &[&from, &to]).good();
+        assert_eq!(said.stderr.contains("goes without 1 of its layers"), goes_without, "{}", said.stderr);
+        assert!(hit.is_none_or(|hit| hit == hits(&said)), "{}", said.stdout);
+    }
+}
+
 /// Forgets the records of a store. Its layers stay.
 fn forget(world: &World) {
     for directory in fs::read_dir(world.store().join("rbuild/cache")).unwrap() {

@@ -11,7 +11,7 @@ use super::super::push::Push;
 use super::super::{Error, Layout, PushOptions};
 use super::{CacheDocument, CachePlace, Import, MEDIA_TYPE, layout};
 use crate::oci::{Descriptor, DiffId, Manifest, Platform, media_type};
-use crate::progress::Sink;
+use crate::progress::{Event, Sink};
 use crate::registry::Client;
 use crate::store::{CacheKey, CacheRecord, LayerRecord, Store};
 
@@ -58,16 +58,24 @@ impl Export<'_> {
         // Nor does what a build has found to be wrong stay.
         let others = others.filter(|_| !self.is_spoiled(place));
         let own = records.iter().map(|(key, record)| (key, record));
-        let document = CacheDocument::of(own.chain(others.iter().flat_map(Import::records)));
+        let all: Vec<_> = own.chain(others.iter().flat_map(Import::records)).collect();
+        let wanted = CacheDocument::of(all.iter().copied());
         let mut known: HashMap<DiffId, Descriptor> = HashMap::new();
         let there = self.imports.iter().filter(|import| is_same_place(import.place(), place));
-        for layer in &document.layers {
+        for layer in &wanted.layers {
             let blob = others.iter().chain(there.clone()).find_map(|import| import.blob(&layer.diff_id));
             known.extend(blob.map(|blob| (layer.diff_id, blob.clone())));
         }
-        let layers = parallel::each(LANES, &document.layers, |layer, stop| {
+        let blobs = parallel::each(LANES, &wanted.layers, |layer, stop| {
             self.layer(place, layer, known.get(&layer.diff_id), stop)
         })?;
+        let sent = wanted.layers.iter().zip(blobs).filter_map(|(layer, blob)| Some((layer.diff_id, blob?)));
+        let sent: HashMap<DiffId, Descriptor> = sent.collect();
+        self.tell_lost(place, wanted.layers.len() - sent.len());
+        let is_whole =
+            |record: &CacheRecord| record.layer.is_none_or(|layer| sent.contains_key(&layer.diff_id));
+        let document = CacheDocument::of(all.into_iter().filter(|(_, record)| is_whole(record)));
+        let layers = document.layers.iter().map(|layer| sent[&layer.diff_id].clone()).collect();
         let bytes = document.to_bytes();
         let config = Descriptor::of(MEDIA_TYPE, &bytes);
         self.store.put_blob(&bytes)?;
@@ -92,24 +100,37 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Sees to it that the layer is at `place`. `known` is what it is called there.
+    fn tell_lost(&self, place: &CachePlace, lost: usize) {
+        if lost > 0 {
+            let text = format!(
+                "the cache at {place} goes without {lost} of its layers, and without the steps that made them: they are \
+                 neither there any more nor in the store"
+            );
+            self.sink.event(Event::Warning(text));
+        }
+    }
+
+    /// Sees to it that the layer is at `place`. `known` is what it is called there. `None` if it is neither there nor here.
     fn layer(
         &self,
         place: &CachePlace,
         layer: &LayerRecord,
         known: Option<&Descriptor>,
         stop: &Stop,
-    ) -> Result<Descriptor, Error> {
+    ) -> Result<Option<Descriptor>, Error> {
         if let Some(blob) = known
             && self.has(place, blob)?
         {
-            return Ok(blob.clone());
+            return Ok(Some(blob.clone()));
+        }
+        if !self.store.holds(&layer.diff_id.0, layer.size)? {
+            return Ok(None);
         }
         let plain = Descriptor::new(media_type::LAYER, layer.diff_id.0, layer.size);
         let layer = Layer { descriptor: &plain, diff_id: layer.diff_id, docker: false };
         let blob = pack::packed(self.store, &layer, self.options)?;
         self.put(place, &blob, stop)?;
-        Ok(blob)
+        Ok(Some(blob))
     }
 
     fn has(&self, place: &CachePlace, blob: &Descriptor) -> Result<bool, Error> {
