@@ -1,6 +1,7 @@
 //! A cache goes into a directory: an OCI image layout (image-spec v1.1, image-layout.md) of which it is one entry.
 //!
-//! Every file gets its name when it is whole, the index last. What else is in the layout stays.
+//! Every file gets its name when it is whole, the index last. What else is in the layout stays. Of several that write to one
+//! layout at a time, one changes the index and the others wait: a flock of the directory.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -44,6 +45,9 @@ pub(super) fn name(directory: &Path, entry: &str, bytes: &[u8]) -> Result<(), Er
     let mut manifest = Descriptor::of(media_type::MANIFEST, bytes);
     write(&path_of(directory, &manifest.digest), &mut &*bytes)?;
     manifest.annotations.insert(NAME.to_owned(), entry.to_owned());
+    // Released when it is dropped.
+    let turn = File::open(directory).map_err(Error::file(directory))?;
+    turn.lock().map_err(Error::file(directory))?;
     let mut index = index(directory)?.unwrap_or_else(|| ImageIndex {
         schema_version: 2,
         media_type: Some(media_type::INDEX.to_owned()),
@@ -75,4 +79,24 @@ fn write(path: &Path, source: &mut dyn Read) -> Result<(), Error> {
 
 fn path_of(directory: &Path, digest: &Digest) -> PathBuf {
     directory.join("blobs/sha256").join(digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_given_at_once_are_all_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..16).map(|number| number.to_string()).collect();
+        std::thread::scope(|scope| {
+            for entry in &names {
+                scope.spawn(|| name(directory.path(), entry, entry.as_bytes()).unwrap());
+            }
+        });
+        let index = index(directory.path()).unwrap().unwrap();
+        let mut found: Vec<_> = index.manifests.iter().map(|entry| entry.annotations[NAME].clone()).collect();
+        found.sort_by_key(|entry| entry.parse::<usize>().unwrap());
+        assert_eq!(found, names);
+    }
 }
