@@ -25,11 +25,14 @@ pub(super) enum Origin {
 }
 
 impl Absent {
-    /// The layers of `found`, if that is in a registry.
+    /// The layers of `found`, if that is in a registry. What an import has stays its own, with the records that wait for it.
     pub(super) fn offer(&self, found: &Arc<Found>) {
         if let Found::There(offer) = &**found {
             let layers = offer.image().config.rootfs.diff_ids.iter();
-            lock(&self.0).extend(layers.map(|diff_id| (*diff_id, Origin::Image(Arc::clone(found)))));
+            let mut absent = lock(&self.0);
+            for diff_id in layers {
+                absent.entry(*diff_id).or_insert_with(|| Origin::Image(Arc::clone(found)));
+            }
         }
     }
 

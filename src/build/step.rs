@@ -107,7 +107,12 @@ impl Executor<'_> {
     ) -> Result<(), StepError> {
         let record = CacheRecord { alias_of: Some(key), ..record };
         self.note(stage, alias, &record);
-        if self.is_postponed(alias, &record)? { Ok(()) } else { Ok(self.store.put_cached(alias, &record)?) }
+        self.remember(alias, &record)
+    }
+
+    /// Records what is behind `key`, once its layer is here.
+    pub(super) fn remember(&self, key: &CacheKey, record: &CacheRecord) -> Result<(), StepError> {
+        if self.is_postponed(key, record)? { Ok(()) } else { Ok(self.store.put_cached(key, record)?) }
     }
 
     /// Waits for whoever does this step now, in this build or in another.

@@ -118,7 +118,7 @@ impl Executor<'_> {
             return Ok(None);
         }
         let Some(record) = self.traced(stage, trace)? else { return Ok(None) };
-        self.store.put_cached(key, &record)?;
+        self.remember(key, &record)?;
         self.reuse(stage, key, record.clone(), created_by, Reuse::Traced);
         Ok(Some(record))
     }
