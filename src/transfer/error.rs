@@ -180,6 +180,16 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// Images of two platforms that are to share a directory have different things at one path.
+    #[error("{path:?}: {first} and {second} both have it")]
+    Shared {
+        /// Where.
+        path: PathBuf,
+        /// The platform that is written first.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// What an export would write over is of another kind.
     #[error("{path:?}: {new} is to go where {old} is")]
     InTheWay {

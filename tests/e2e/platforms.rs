@@ -184,6 +184,25 @@ fn trees_of_several_platforms_have_directories_of_their_own() {
 }
 
 #[test]
+fn trees_of_several_platforms_share_directories_and_no_file() {
+    let world = world();
+    let (out, tar) = (world.path("out"), world.path("out.tar"));
+    let specs = [("local", &out), ("tar", &tar)]
+        .map(|(kind, to)| format!("type={kind},dest={},platform-split=false", to.display()));
+    for spec in &specs {
+        let said = world.build("FROM scratch\nCOPY one /etc/one\n", &[THREE, "-o", spec]);
+        said.fails(125, "\"etc/one\": linux/amd64 and linux/arm64 both have it");
+    }
+    assert!(!out.exists() && !tar.exists());
+    world.build(FILE, &[THREE, "-o", &specs[0], "-o", &specs[1]]).good();
+    let listed = tool("tar", &["-tf", tar.to_str().unwrap()]);
+    for name in ["bin/tool-amd64", "bin/tool-arm64", "bin/tool-armv7"] {
+        assert!(out.join(name).is_file(), "{name}");
+        assert!(listed.lines().any(|line| line == name), "{name}: {listed}");
+    }
+}
+
+#[test]
 fn stages_are_saved_as_images_of_their_own() {
     let world = world();
     let file = "FROM scratch AS one\nCOPY one /1\nFROM one\nCOPY one /2\nFROM scratch AS unused\nCOPY one /3\n\

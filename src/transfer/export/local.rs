@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Error, Tree, time};
+use super::{Error, Tree, disjoint, time};
 use crate::layer::{Ino, Inode, Kind, Timestamp};
 use crate::progress::{Event, Sink};
 use crate::rootfs::{Node, Stack};
@@ -26,6 +26,7 @@ use crate::rootfs::{Node, Stack};
 /// Writes `trees` into the directory `to`, which is made if it is not there. With `epoch`, in seconds since 1970, everything
 /// is as old. What this user cannot make is told to `sink`.
 pub fn local(trees: &[Tree], to: &Path, epoch: Option<i64>, sink: &dyn Sink) -> Result<(), Error> {
+    disjoint(trees)?;
     let made = make_directories(to)?;
     let done = fill(trees, to, epoch, sink);
     if done.is_err() {
@@ -183,7 +184,11 @@ impl Files<'_> {
         for (name, child) in self.stack.read_dir(node) {
             let path = path.join(OsStr::from_bytes(&name));
             if self.stack.is_dir(&child) {
-                make_directory(&self.staging.join(&path))?;
+                let to = self.staging.join(&path);
+                // Another platform may have made it; what it is to look like, the first one says.
+                if !fs::symlink_metadata(&to).is_ok_and(|there| there.is_dir()) {
+                    make_directory(&to)?;
+                }
                 let look = self.look(&child, &path);
                 self.directories.push((path.clone(), look));
                 self.directory(&child, &path)?;

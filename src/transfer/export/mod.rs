@@ -11,20 +11,24 @@ pub use archive::{ArchiveKind, archive, compression, layout};
 pub use local::local;
 pub use tree::tar;
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::layer::Timestamp;
-use crate::rootfs::Stack;
+use crate::rootfs::{Node, Stack};
 use crate::store::{Image, Store};
 
 /// A tree to write.
 pub struct Tree {
     /// The directory that it gets within the destination, where there are several.
     pub place: Option<String>,
+    platform: String,
     stack: Stack,
 }
 
@@ -32,11 +36,47 @@ impl Tree {
     /// The trees of `images`, each in a directory named after its platform (`linux_arm_v7`) if `split`.
     pub fn of(store: &Store, images: &[&Image], split: bool) -> Result<Vec<Self>, Error> {
         let tree = |image: &&Image| {
-            let place = split.then(|| image.platform().to_string().replace('/', "_"));
-            Ok(Self { place, stack: Stack::new(store.stack(&image.config)?) })
+            let platform = image.platform().to_string();
+            let place = split.then(|| platform.replace('/', "_"));
+            Ok(Self { place, platform, stack: Stack::new(store.stack(&image.config)?) })
         };
         images.iter().map(tree).collect()
     }
+}
+
+/// Looks whether trees that are to share a directory have nothing in common but directories.
+fn disjoint(trees: &[Tree]) -> Result<(), Error> {
+    let mut seen = HashMap::new();
+    if trees.len() > 1 {
+        for tree in trees.iter().filter(|tree| tree.place.is_none()) {
+            note(tree, &tree.stack.root(), Path::new(""), &mut seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes what is in `directory` of `tree`, which is at `path`: whose it is first, and whether it is a directory.
+fn note<'a>(
+    tree: &'a Tree,
+    directory: &Node,
+    path: &Path,
+    seen: &mut HashMap<PathBuf, (&'a Tree, bool)>,
+) -> Result<(), Error> {
+    for (name, child) in tree.stack.read_dir(directory) {
+        let path = path.join(OsStr::from_bytes(&name));
+        let is_directory = tree.stack.is_dir(&child);
+        let (first, was_directory) = *seen.entry(path.clone()).or_insert((tree, is_directory));
+        // Not by their platforms: two images may say the same one.
+        let shared = std::ptr::eq(first, tree) || (is_directory && was_directory);
+        if !shared {
+            let (first, second) = (first.platform.clone(), tree.platform.clone());
+            return Err(Error::Shared { path, first, second });
+        }
+        if is_directory {
+            note(tree, &child, &path, seen)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where an export goes.
