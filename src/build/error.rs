@@ -6,6 +6,20 @@ use crate::dockerfile::{Diagnostics, Script, Span};
 use crate::oci::Platform;
 use crate::runtime::Exit;
 
+/// The message of an error with its sources. A transparent error and its source say the same; it is said once.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let more = source.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        next = source.source();
+    }
+    text
+}
+
 /// A build that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

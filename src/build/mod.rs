@@ -68,7 +68,7 @@ pub use attest::{Attestations, Mode as ProvenanceMode, Provenance};
 pub use cache::{Cache, CacheExport, CacheTarget, Ignored, Records};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use elsewhere::Access;
-pub use error::{Error, Place, StepError};
+pub use error::{Error, Place, StepError, chain};
 pub use finish::{Finish, Format, Layering, Saving, Times};
 pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::{KEEP_GIT_ARG, predefined};

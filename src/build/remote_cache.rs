@@ -10,7 +10,7 @@ use super::absent::Origin;
 use super::cache::{CacheExport, CacheTarget, Records};
 use super::executor::{Executor, lock};
 use super::stage::Stage;
-use super::{Cache, Error, Ignored, Options, StepError};
+use super::{Cache, Error, Ignored, Options, StepError, chain};
 use crate::oci::{DiffId, ImageConfig};
 use crate::progress::{Event, Sink};
 use crate::registry::Client;
@@ -206,20 +206,6 @@ impl super::absent::Absent {
             _ => Vec::new(),
         }
     }
-}
-
-/// An error with all that is below it, each said once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let more = source.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// Tells that the build starts again, if it is an import that failed.

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use crate::build::chain;
 use crate::dockerfile::Script;
 use crate::runtime::Exit;
 use crate::{build, git, oci, registry, runtime, store, transfer, web};
@@ -92,20 +93,6 @@ fn untold(line: &str) -> String {
         if is_url && git::Remote::parse(url).is_none() { web::redacted(url) + end } else { word.to_owned() }
     };
     line.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
-/// The message with its sources. A transparent error and its source say the same; it is said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let more = source.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// Prints what clap has to say. Help and version are no failures.
