@@ -366,6 +366,11 @@ impl Error {
         matches!(self.step(), Some(StepError::Cancelled))
     }
 
+    /// Whether it only tells that something else ended the build.
+    pub(super) fn is_consequence(&self) -> bool {
+        matches!(self.step(), Some(StepError::Cancelled | StepError::Stopped))
+    }
+
     /// The instruction that stopped the build.
     pub fn place(&self) -> Option<&Place> {
         match self {

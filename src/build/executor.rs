@@ -22,7 +22,7 @@ use super::stage::Stage;
 use super::{Error, Options, Place, StepError, chain};
 use crate::dockerfile::{self, Dockerfile, Instruction, Span};
 use crate::oci::{Platform, Reference};
-use crate::progress::{Event, Sink, StagePlace};
+use crate::progress::{Event, Outcome, Sink, StagePlace};
 use crate::registry::Client;
 use crate::runtime::Cancel;
 use crate::store::{Image, Store};
@@ -56,6 +56,8 @@ pub(super) struct Executor<'a> {
     pub absent: Absent,
     pub used: Used,
     target: usize,
+    /// The number of instructions of the stages that it needs.
+    steps: usize,
     /// What it has taken in so far.
     pub materials: Mutex<Vec<Material>>,
     began: jiff::Timestamp,
@@ -95,6 +97,7 @@ impl<'a> Executor<'a> {
         for &index in reachable.keys() {
             supported(&dockerfile.stages[index], options)?;
         }
+        let steps = reachable.keys().map(|&index| dockerfile.stages[index].steps.len() + 1).sum();
         let is_parallel = options.jobs.get() > 1 && branches(&reachable);
         let cancel = cancel.child();
         Ok(Self {
@@ -116,6 +119,7 @@ impl<'a> Executor<'a> {
             absent: Absent::default(),
             used: Used::default(),
             target,
+            steps,
             materials: Mutex::default(),
             began: jiff::Timestamp::now(),
             is_parallel,
@@ -124,6 +128,8 @@ impl<'a> Executor<'a> {
 
     /// Builds the reachable stages and makes the target an image, which has no name yet.
     pub(super) fn build(&self) -> Result<((Image, Ran), Vec<Parcel>), Error> {
+        let platform = self.options.platform.clone();
+        self.sink.event(Event::BuildStarted { platform, steps: self.steps });
         self.checks.tell(self.sink)?;
         self.tell_unknown_filters();
         for path in self.sandbox.sweep()? {
@@ -186,7 +192,16 @@ impl<'a> Executor<'a> {
             Claim::Built(stage) => return Ok(stage),
             Claim::Ours(building) => building,
         };
-        match caught(index, || self.build_stage(index)) {
+        let (place, name) = (self.label(index), self.dockerfile.stages[index].from.value.name.clone());
+        self.sink.event(Event::StageStarted { stage: place, name });
+        let built = caught(index, || self.build_stage(index));
+        let outcome = match &built {
+            Ok(_) => Outcome::Done,
+            Err(error) if error.is_consequence() => Outcome::Stopped,
+            Err(error) => Outcome::Failed(chain(error)),
+        };
+        self.sink.event(Event::StageEnded { stage: place, outcome });
+        match built {
             Ok(stage) => Ok(building.done(stage)),
             Err(error) => {
                 self.graph.fail(error);
@@ -310,15 +325,14 @@ impl<'a> Executor<'a> {
     }
 
     fn announce(&self, stage: usize, index: usize, text: &str) {
-        let stages = self.dockerfile.stages.len();
         let total = self.dockerfile.stages[stage].steps.len() + 1;
-        let stage = (stages > 1).then_some((stage + 1, stages));
-        self.sink.event(Event::Step { stage, index, total, text: told(text) });
+        self.sink.event(Event::Step { stage: self.label(stage), index, total, text: told(text) });
     }
 
     /// What tells the news of stage `index` from those of others.
-    pub(super) fn label(&self, index: usize) -> Option<StagePlace> {
-        self.is_parallel.then_some((index + 1, self.dockerfile.stages.len()))
+    pub(super) fn label(&self, index: usize) -> StagePlace {
+        let total = self.dockerfile.stages.len();
+        StagePlace { number: index + 1, total, is_accompanied: self.is_parallel }
     }
 
     fn at(&self, span: Span, text: &str, source: StepError) -> Error {

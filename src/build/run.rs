@@ -160,7 +160,7 @@ impl Executor<'_> {
             tracing: work.tracing,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
-        let label = self.label(stage.index);
+        let label = Some(self.label(stage.index));
         let told = |stream, bytes: &[u8]| {
             self.sink.event(Event::Output { stage: label, stream, bytes: bytes.to_vec() });
         };

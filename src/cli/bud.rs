@@ -20,7 +20,7 @@ use ground::{Ground, Reach};
 
 use super::call::Call;
 use super::failure::Failure;
-use super::report::{Report, Talk};
+use super::progress::{Mode, Progress, Talk};
 use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
 use crate::build::{self, Contexts, Named, Options, Origin};
 use crate::oci::{Platform, Reference};
@@ -66,6 +66,9 @@ pub(super) struct Args {
     /// Print the image's id and nothing else
     #[arg(short, long)]
     quiet: bool,
+    /// How the build is shown: auto, plain, tty, rawjson or quiet [default: `$BUILDKIT_PROGRESS`, else auto]
+    #[arg(long, value_name = "HOW", hide_possible_values = true)]
+    progress: Option<Mode>,
     /// A secret for RUN --mount=type=secret; may be given several times
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|env=NAME]", value_parser = secrets::wanted)]
     secrets: Vec<secrets::Wanted>,
@@ -112,8 +115,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let secrets = secrets::read(&args.secrets)?;
     let web = args.registry.web();
     let takes_stdout = args.result.takes_stdout();
-    let report = Report::with(args.quiet, if takes_stdout { Talk::Stderr } else { Talk::Stdout });
-    let reach = Reach { program: context, web: &web, secrets: &secrets, sink: &report };
+    let mode = Mode::of(args.progress, args.quiet)?;
+    let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
+    let reach = Reach { program: context, web: &web, secrets: &secrets, sink: &progress };
     let mut ground = Ground::open(&args, &reach, call.is_some())?;
     let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
     let ignore = texts::ignore(&args, &ground, &places)?;
@@ -169,17 +173,20 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         confinement: args.step.confinement()?,
     };
     let store = context.store()?;
-    let built = build::build(&store, &client, ground.context, &options, &context.cancel, &report);
-    let built = built.map_err(|error| {
-        report.finish();
-        Failure::of_build(&error, &options.dockerfile)
-    })?;
+    let built = build::build(&store, &client, ground.context, &options, &context.cancel, &progress);
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => {
+            progress.give_up();
+            return Err(Failure::of_build(&error, &options.dockerfile));
+        }
+    };
     let mut pushed = None;
     for output in outputs {
         let epoch = options.finish.times.epoch();
-        pushed = output.write((&store, &client), &built, &args.tags, epoch, &report)?.or(pushed);
+        pushed = output.write((&store, &client), &built, &args.tags, epoch, &progress)?.or(pushed);
     }
-    report.finish();
+    progress.finish();
     args.result.tell(&built, pushed.as_ref(), &options.tags)?;
     if takes_stdout { Ok(()) } else { output::line(built.id().hex()) }
 }

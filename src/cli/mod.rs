@@ -27,11 +27,11 @@ mod info;
 mod inspect;
 mod output;
 mod outputs;
+mod progress;
 mod prune;
 mod pull;
 mod push;
 mod registry;
-mod report;
 mod result;
 mod rmi;
 mod secrets;
@@ -153,12 +153,14 @@ fn stop_on_signals(cancel: &Cancel) -> std::io::Result<()> {
     let cancel = cancel.clone();
     rbuild_userns::interrupt::watch(move |signal| {
         if cancel.is_cancelled() {
+            progress::restore();
             std::process::exit(128 + signal);
         }
         failure::stopped_by(signal);
         cancel.cancel();
         std::thread::spawn(move || {
             std::thread::sleep(PATIENCE);
+            progress::restore();
             std::process::exit(128 + signal);
         });
     })

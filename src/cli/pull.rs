@@ -4,8 +4,8 @@ use super::Context;
 use super::environment;
 use super::failure::Failure;
 use super::output;
+use super::progress::Progress;
 use super::registry;
-use super::report::Report;
 use crate::oci::{Platform, Reference};
 use crate::transfer::{self, PullPolicy};
 
@@ -42,9 +42,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let reference: Reference = environment::docker_transport(&args.image)?.parse()?;
     let platform = args.platform.clone().unwrap_or_else(Platform::host);
     let store = context.store()?;
-    let report = Report::new(args.quiet);
+    let progress = Progress::of_transfers(args.quiet)?;
     let image =
-        transfer::obtain(&store, &args.registry.client()?, &reference, &platform, args.policy, &report)?;
-    report.finish();
+        transfer::obtain(&store, &args.registry.client()?, &reference, &platform, args.policy, &progress)?;
+    progress.finish();
     output::line(image.id().hex())
 }

@@ -7,8 +7,8 @@ use super::Context;
 use super::environment;
 use super::failure::Failure;
 use super::inspect::find;
+use super::progress::Progress;
 use super::registry;
-use super::report::Report;
 use crate::layer::Compression;
 use crate::oci::Reference;
 use crate::transfer::{PushOptions, Subject};
@@ -56,10 +56,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return Err(Failure::new(format!("{destination}: the name says no registry"))
             .hint(format!("rbuild push {} HOST/NAME:TAG", args.image)));
     }
-    let report = Report::new(args.quiet);
+    let progress = Progress::of_transfers(args.quiet)?;
     let options = PushOptions { compression: args.compression_format, force: args.force_compression };
-    let pushed = subject.push(&store, &args.registry.client()?, &to, options, &report)?;
-    report.finish();
+    let pushed = subject.push(&store, &args.registry.client()?, &to, options, &progress)?;
+    progress.finish();
     if let Some(file) = &args.digestfile {
         fs::write(file, pushed.digest.to_string())?;
     }

@@ -2,15 +2,36 @@
 //!
 //! Nothing below the command line prints. A room that has something to say is handed a [`Sink`].
 
-use crate::oci::Digest;
+use crate::oci::{Digest, Platform};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An instruction starts.
+    /// A build begins, for one platform. One that follows is for another, or begins again.
+    BuildStarted {
+        /// What is built for.
+        platform: Platform,
+        /// The number of instructions of the stages that the target needs, as far as their names are known.
+        steps: usize,
+    },
+    /// Somebody begins with a stage.
+    StageStarted {
+        /// Which.
+        stage: StagePlace,
+        /// What `FROM … AS` calls it.
+        name: Option<String>,
+    },
+    /// Nobody works on a stage any more.
+    StageEnded {
+        /// Which.
+        stage: StagePlace,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// An instruction starts. The one before it in its stage has ended.
     Step {
-        /// Its stage, if there are several.
-        stage: Option<StagePlace>,
+        /// Its stage.
+        stage: StagePlace,
         /// The instruction's place in its stage, counted from 1.
         index: usize,
         /// The number of instructions in its stage.
@@ -20,8 +41,8 @@ pub enum Event {
     },
     /// The step's result came from the cache.
     CacheHit {
-        /// Its stage, if several are built side by side.
-        stage: Option<StagePlace>,
+        /// Its stage.
+        stage: StagePlace,
         /// What the step's image would be called.
         id: Digest,
         /// Whose result it is.
@@ -29,8 +50,8 @@ pub enum Event {
     },
     /// The result of an earlier run of a command could have been taken, but for one thing that it looked at.
     TraceChanged {
-        /// Its stage, if several are built side by side.
-        stage: Option<StagePlace>,
+        /// Its stage.
+        stage: StagePlace,
         /// Where.
         path: String,
         /// What became of it.
@@ -38,14 +59,14 @@ pub enum Event {
     },
     /// The step ended.
     StepDone {
-        /// Its stage, if several are built side by side.
-        stage: Option<StagePlace>,
+        /// Its stage.
+        stage: StagePlace,
         /// The digest of the step's config.
         id: Digest,
     },
     /// A running command wrote something.
     Output {
-        /// Its stage, if several are built side by side.
+        /// Its stage; none of what is no build.
         stage: Option<StagePlace>,
         /// Where to.
         stream: Stream,
@@ -98,8 +119,27 @@ pub enum Reuse {
     Traced,
 }
 
-/// The place of a stage in the Dockerfile, counted from 1, and the number of stages.
-pub type StagePlace = (usize, usize);
+/// The place of a stage in the Dockerfile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StagePlace {
+    /// Counted from 1.
+    pub number: usize,
+    /// The number of stages.
+    pub total: usize,
+    /// Others may be built at the same time, so that what they print has to be told apart.
+    pub is_accompanied: bool,
+}
+
+/// What became of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is built.
+    Done,
+    /// A step of it could not be done, and why.
+    Failed(String),
+    /// It ended because something else did.
+    Stopped,
+}
 
 /// One of a command's two outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +158,19 @@ pub trait Sink: Send + Sync {
 
 /// Nobody listens.
 pub struct Silent;
+
+/// Several listen, in their order.
+pub struct Several<'a>(pub Vec<&'a dyn Sink>);
+
+impl Sink for Several<'_> {
+    fn event(&self, event: Event) {
+        let Some((last, others)) = self.0.split_last() else { return };
+        for sink in others {
+            sink.event(event.clone());
+        }
+        last.event(event);
+    }
+}
 
 impl Sink for Silent {
     fn event(&self, _: Event) {}

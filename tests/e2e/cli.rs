@@ -124,7 +124,12 @@ fn progress_starts_on_a_line_of_its_own() {
     }
     // On a terminal both outputs share the line.
     let (program, store, context) = (program(), world.store(), world.context());
-    let command = format!("{} --root {} bud {}", program.display(), store.display(), context.display());
+    let command = format!(
+        "{} --root {} bud --progress=plain {}",
+        program.display(),
+        store.display(),
+        context.display()
+    );
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("TERM", "xterm");
     let said = Said::of(script.stdin(Stdio::null()).output().unwrap());

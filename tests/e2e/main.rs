@@ -31,4 +31,5 @@ mod repository;
 mod server;
 mod suites;
 mod support;
+mod terminal;
 mod unread;
