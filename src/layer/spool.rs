@@ -50,7 +50,8 @@ impl Spool {
     pub(super) fn spare(&mut self) -> Vec<u8> {
         let unused = self.pool.iter().position(|chunk| Arc::strong_count(chunk) == 1);
         let recycled = unused.and_then(|at| Arc::try_unwrap(self.pool.swap_remove(at)).ok());
-        let mut chunk = recycled.unwrap_or_default();
+        // Zeroed by the kernel, page by page as they are touched: a small layer takes little of it.
+        let mut chunk = recycled.unwrap_or_else(|| vec![0; CHUNK]);
         chunk.resize(CHUNK, 0);
         chunk
     }

@@ -77,7 +77,7 @@ impl Overlay {
             Kind::File(data) => {
                 let size = data.size();
                 drop(tree);
-                let mut data = FileReader { overlay: self, id, offset: 0, chunk: Vec::new(), used: 0 };
+                let mut data = FileReader { overlay: self, id, offset: 0 };
                 writer.append(path, &meta, Content::File { size, data: &mut data })?;
                 return Ok(Entered::Yes);
             }
@@ -110,30 +110,17 @@ impl Tree {
     }
 }
 
-/// A file's bytes as a stream.
+/// A file's bytes as a stream. Whoever reads brings a large buffer.
 struct FileReader<'a> {
     overlay: &'a Overlay,
     id: Id,
     offset: u64,
-    chunk: Vec<u8>,
-    used: usize,
 }
-
-/// Bytes read at once.
-const CHUNK: usize = 256 << 10;
 
 impl Read for FileReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.used == self.chunk.len() {
-            self.chunk.resize(CHUNK, 0);
-            let count = self.overlay.read(self.id, self.offset, &mut self.chunk)?;
-            self.chunk.truncate(count);
-            self.offset += self.chunk.len() as u64;
-            self.used = 0;
-        }
-        let count = buffer.len().min(self.chunk.len() - self.used);
-        buffer[..count].copy_from_slice(&self.chunk[self.used..self.used + count]);
-        self.used += count;
+        let count = self.overlay.read(self.id, self.offset, buffer)?;
+        self.offset += count as u64;
         Ok(count)
     }
 }
