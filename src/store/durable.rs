@@ -35,6 +35,12 @@ impl Store {
         sync_directory(&self.root().join("blobs/sha256"))
     }
 
+    /// Fsyncs those of `digests` that are blobs here, and the directory that names them.
+    pub(super) fn make_blobs_durable(&self, digests: &[Digest]) -> Result<(), Error> {
+        digests.iter().try_for_each(|digest| self.sync_blob(digest).map(drop))?;
+        sync_directory(&self.root().join("blobs/sha256"))
+    }
+
     /// Fsyncs a blob that must be here with the length its descriptor says.
     fn require(&self, blob: &Descriptor) -> Result<(), Error> {
         let (path, expected) = (self.blob_path(&blob.digest), blob.size);

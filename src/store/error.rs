@@ -136,6 +136,22 @@ pub enum Error {
         /// Its names.
         names: Vec<String>,
     },
+    /// A container has this name already.
+    #[error(
+        "the container name {name:?} is already in use by container {id}: remove that one, or take another name"
+    )]
+    NameTaken {
+        /// As given.
+        name: String,
+        /// Whose it is.
+        id: String,
+    },
+    /// More than one container has an id that starts so.
+    #[error("{0:?} is ambiguous, it starts the ids of several containers: give more digits")]
+    AmbiguousContainer(String),
+    /// Someone else changes the container, and whoever waited for them does no more.
+    #[error("container {0:?} is in use by another command, and the wait for it was ended")]
+    GaveUp(String),
     /// Not the 64 lower-case hex digits of a cache key.
     #[error("invalid cache key {0:?}: expected 64 lower-case hex digits")]
     Key(String),

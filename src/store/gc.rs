@@ -151,11 +151,10 @@ impl Store {
     /// A working container reaches every digest its record mentions, and what those reach as manifests.
     fn mark_containers(&self, reached: &mut HashSet<Digest>) -> Result<(), Error> {
         for path in list(&self.root().join("rbuild/containers"))? {
-            let file = File::open(&path).at("open", &path)?;
+            // one that is removed meanwhile reaches nothing
+            let Some(file) = if_present(File::open(&path)).at("open", &path)? else { continue };
             let text = String::from_utf8_lossy(&read_bounded(&file, &path, CONFIG_LIMIT)?).into_owned();
-            for digest in text.match_indices("sha256:").filter_map(|(at, _)| text.get(at..at + DIGEST_LENGTH))
-            {
-                let Ok(digest) = digest.parse() else { continue };
+            for digest in digests_in_text(&text) {
                 reached.insert(digest);
                 self.mark_if_manifest(digest, reached)?;
             }
@@ -174,6 +173,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Every digest that a text mentions.
+pub(super) fn digests_in_text(text: &str) -> Vec<Digest> {
+    let words = text.match_indices("sha256:").filter_map(|(at, _)| text.get(at..at + DIGEST_LENGTH));
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// The files of a directory that are named by a digest. Others are not ours.

@@ -57,6 +57,16 @@ impl Store {
         transient(&self.lock_path(&format!("blob-{}", digest.hex())))
     }
 
+    /// Held while a container is changed; `None` if someone does that now.
+    pub(super) fn try_lock_container(&self, id: &str) -> Result<Option<Lock>, Error> {
+        acquire(&self.lock_path(&format!("container-{id}")), Wait::Never)
+    }
+
+    /// Held while the names of containers are looked at and one is given out.
+    pub(super) fn naming_containers(&self) -> Result<Lock, Error> {
+        permanent(&self.lock_path("containers"), File::lock)
+    }
+
     /// Held while one layer's index is rebuilt. Not [`Store::lock_blob`]: its owner may open layers.
     pub(super) fn lock_index(&self, digest: &Digest) -> Result<Lock, Error> {
         transient(&self.lock_path(&format!("index-{}", digest.hex())))
@@ -86,7 +96,7 @@ impl Store {
         let dir = self.root().join("rbuild/locks");
         for entry in fs::read_dir(&dir).at("list", &dir)? {
             let name = entry.at("list", &dir)?.file_name();
-            if ["step-", "blob-", "index-"]
+            if ["step-", "blob-", "index-", "container-"]
                 .iter()
                 .any(|kind| name.as_encoded_bytes().starts_with(kind.as_bytes()))
             {

@@ -42,9 +42,10 @@
 //! checksum, and a layer whose index is gone or stale is hashed anew.
 //!
 //! # Locks
-//! In this order: **step → caches of RUN → blob → container → index of a layer → gc → names**. `step` and `blob` are held
-//! while a step runs or a blob travels, so they come before `gc`: the other way round, every removal would
-//! wait for the longest build. `gc` is held, shared, for the moment of one operation. What keeps the blobs
+//! In this order: **container → step → caches of RUN → blob → index of a layer → names of containers → gc → names**.
+//! `container` is held while a command runs in one, and nobody who holds anything else waits for it; `step` and `blob` are
+//! held while a step runs or a blob travels. So they come before `gc`: the other way round, every removal would wait for
+//! the longest build. `gc` is held, shared, for the moment of one operation. What keeps the blobs
 //! of a long build from a collection in between is its session: each blob that a process puts, or finds and
 //! relies upon, is noted in `tmp/<session>/pins`, and the pins of living sessions are roots like names.
 //! `index.json` is replaced by rename, so its readers need no lock. The locks of caches of RUN come after `step` and are
@@ -53,6 +54,7 @@
 
 mod blobs;
 mod cache;
+mod containers;
 mod diffids;
 mod downloads;
 mod durable;
@@ -80,6 +82,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 pub use cache::{CacheKey, CacheRecord, Cached};
+pub use containers::{Container, HeldContainer};
 pub use error::Error;
 pub use filehash::{FileDigests, FileStamp, KnownFile};
 pub use images::Image;
