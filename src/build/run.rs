@@ -19,7 +19,7 @@ use crate::dockerfile::Run;
 use crate::oci::Platform;
 use crate::progress::Event;
 use crate::runtime::{
-    self, Access, Exit, Job, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
+    self, Access, Exit, Job, Keep, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
 };
 use crate::store::{CacheKey, CacheRecord, LayerRecord};
 
@@ -27,13 +27,22 @@ use crate::store::{CacheKey, CacheRecord, LayerRecord};
 const SCRIPTS: &str = "/dev/pipes";
 
 /// A RUN that is to be done.
-struct Work {
-    program: Program,
-    network: Network,
+pub(super) struct Work {
+    pub program: Program,
+    pub network: Network,
     /// Another one than every RUN has.
-    security: Option<Security>,
-    mounts: Plan,
-    tracing: Tracing,
+    pub security: Option<Security>,
+    pub mounts: Plan,
+    pub tracing: Tracing,
+}
+
+/// A RUN that was done.
+pub(super) struct Ended {
+    pub exit: Exit,
+    /// What it changed, if it changed anything and that is kept.
+    pub layer: Option<LayerRecord>,
+    traced: Option<Traced>,
+    out_of_memory: Option<u64>,
 }
 
 /// The variables of a command that no key has.
@@ -46,10 +55,10 @@ enum Further<'a> {
 }
 
 /// What a RUN executes.
-struct Program {
-    args: Vec<String>,
+pub(super) struct Program {
+    pub args: Vec<String>,
     /// The body of a heredoc that starts with `#!`, and its name.
-    script: Option<(String, String)>,
+    pub script: Option<(String, String)>,
 }
 
 impl Executor<'_> {
@@ -130,12 +139,25 @@ impl Executor<'_> {
     }
 
     /// Runs the program on the stage's root and stores what it changed, `None` if it changed nothing; and what it looked
-    /// at, if that was asked for.
+    /// at, if that was asked for. Errors with [`StepError::Failed`] unless it ends well.
     fn execute(
         &self,
         stage: &Stage,
         work: &Work,
     ) -> Result<(Option<LayerRecord>, Option<Traced>), StepError> {
+        let ended = self.carry_out(stage, work, Keep::Success)?;
+        if ended.exit == Exit::Code(0) {
+            return Ok((ended.layer, ended.traced));
+        }
+        let Ended { exit, out_of_memory, .. } = ended;
+        // 126: it is there and cannot be executed
+        let platform = stage.platform();
+        let foreign = (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then_some(platform);
+        Err(StepError::Failed { command: work.program.args.join(" "), exit, out_of_memory, foreign })
+    }
+
+    /// Runs the program on the stage's root. Of the ends that `keep` tells what it changed is stored.
+    pub(super) fn carry_out(&self, stage: &Stage, work: &Work, keep: Keep) -> Result<Ended, StepError> {
         let program = &work.program;
         let ready = self.ready_mounts(stage, &work.mounts)?;
         let live = self.store.lease_live()?;
@@ -158,6 +180,7 @@ impl Executor<'_> {
             process: self.process(stage, program, Further::Variables(&ready.env))?,
             confinement,
             tracing: work.tracing,
+            keep,
         };
         let file = tar.file().try_clone().map_err(|source| read_error(tar.path(), source))?;
         let label = Some(self.label(stage.index));
@@ -168,20 +191,10 @@ impl Executor<'_> {
             runtime::Error::Cancelled => StepError::Cancelled,
             other => StepError::Runtime(other),
         })?;
-        match (outcome.exit, outcome.layer) {
-            (Exit::Code(0), Some(layer)) if layer.entries > 0 => {
-                Ok((Some(self.store.commit_layer(tar, &layer)?), outcome.traced))
-            }
-            (Exit::Code(0), _) => Ok((None, outcome.traced)),
-            (exit, _) => {
-                let (command, out_of_memory) = (program.args.join(" "), outcome.out_of_memory);
-                // 126: it is there and cannot be executed
-                let platform = stage.platform();
-                let foreign =
-                    (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then_some(platform);
-                Err(StepError::Failed { command, exit, out_of_memory, foreign })
-            }
-        }
+        let changed = outcome.layer.filter(|layer| layer.entries > 0);
+        let layer = changed.map(|layer| self.store.commit_layer(tar, &layer)).transpose()?;
+        let (exit, traced, out_of_memory) = (outcome.exit, outcome.traced, outcome.out_of_memory);
+        Ok(Ended { exit, layer, traced, out_of_memory })
     }
 
     fn process(

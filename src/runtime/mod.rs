@@ -102,6 +102,19 @@ pub struct Job {
     pub confinement: Confinement,
     /// Whether it is noted what the command looks at.
     pub tracing: Tracing,
+    /// After which ends there is a layer.
+    pub keep: Keep,
+}
+
+/// After which ends of a command what it changed becomes a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// After exit code 0.
+    #[default]
+    Success,
+    /// After any, unless it was stopped.
+    Always,
 }
 
 /// Whether it is noted what a command looks at in its root.
@@ -186,7 +199,7 @@ pub enum Owners {
 pub struct Outcome {
     /// How the command ended.
     pub exit: Exit,
-    /// What it changed; present if and only if it exited with code 0.
+    /// What it changed; present if and only if [`Job::keep`] wants it after such an end.
     pub layer: Option<Written>,
     /// What it looked at; present if and only if that was asked for and there is a layer.
     pub traced: Option<Traced>,

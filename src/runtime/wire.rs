@@ -123,7 +123,7 @@ pub(crate) enum Reply {
     Ran {
         /// How.
         exit: Exit,
-        /// The frozen layer, if it exited with code 0.
+        /// The frozen layer, if it is kept after such an end.
         layer: Option<Summary>,
         /// What comes of the trace.
         trace: Told,

@@ -14,7 +14,7 @@ use super::stop::{Watched, until_end};
 use super::{Error, STEPS, caches, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, Told, in_words};
-use crate::runtime::{Exit, Job, LayerFiles, RootfsChoice, Tracing};
+use crate::runtime::{Exit, Job, Keep, LayerFiles, RootfsChoice, Tracing};
 
 /// The directory of a live directory for the roots that mounts show.
 const SHOWN: &str = "shown";
@@ -88,7 +88,7 @@ fn run_job(
     let hidden = server.hide_all(job);
     let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
     let ended = ended.and_then(|ended| hidden.and(swept).map(|()| ended));
-    freeze_or_discard(ended, &tar, server)
+    freeze_or_discard(ended, job.keep, &tar, server)
 }
 
 /// The descriptors that belong to a request.
@@ -100,22 +100,23 @@ fn given<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], Erro
 /// What comes of a step that has ended.
 fn freeze_or_discard(
     ended: Result<(Watched, Vec<PathBuf>), Error>,
+    keep: Keep,
     tar: &OwnedFd,
     server: &Server<'_>,
 ) -> Result<Served, Error> {
     match ended {
-        Ok((Watched::Ended(Ended::Code(0)), ignore)) => {
-            let (answer, files) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
-            let Answer::Frozen(summary, trace) = answer else { return Err(unexpected(answer)) };
-            Ok((Reply::Ran { exit: Exit::Code(0), layer: Some(summary), trace }, files))
-        }
-        Ok((Watched::Ended(ended), _)) => {
-            server.discard()?;
+        Ok((Watched::Ended(ended), ignore)) => {
             let exit = match ended {
                 Ended::Code(code) => Exit::Code(code),
                 Ended::Signal(signal) => Exit::Signal(signal),
             };
-            Ok((Reply::Ran { exit, layer: None, trace: Told::Nothing }, Vec::new()))
+            if keep == Keep::Success && exit != Exit::Code(0) {
+                server.discard()?;
+                return Ok((Reply::Ran { exit, layer: None, trace: Told::Nothing }, Vec::new()));
+            }
+            let (answer, files) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
+            let Answer::Frozen(summary, trace) = answer else { return Err(unexpected(answer)) };
+            Ok((Reply::Ran { exit, layer: Some(summary), trace }, files))
         }
         Ok((Watched::Stopped, _)) => {
             server.discard()?;

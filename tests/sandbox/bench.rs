@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rbuild::layer::{Content, LayerWriter, Metadata, Written};
 use rbuild::progress::Stream;
 use rbuild::runtime::{
-    Cancel, Confinement, Error, Exit, Groups, Job, LayerFiles, Names, Options, Outcome, Owners, ProcessSpec,
-    RootfsChoice, Sandbox, Tracing,
+    Cancel, Confinement, Error, Exit, Groups, Job, Keep, LayerFiles, Names, Options, Outcome, Owners,
+    ProcessSpec, RootfsChoice, Sandbox, Tracing,
 };
 use rbuild_userns::idmap::Choice;
 
@@ -119,6 +119,7 @@ impl Bench {
                 ..Confinement::default()
             },
             tracing: Tracing::Off,
+            keep: Keep::Success,
         }
     }
 
