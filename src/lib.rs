@@ -8,7 +8,8 @@
 //!
 //! | floor | |
 //! |---|---|
-//! | 6 | [`cli`]: arguments, printing, exit codes, the environment |
+//! | 7 | [`cli`]: arguments, printing, exit codes, the environment |
+//! | 6 | [`container`]: working containers, an image by one command after the other |
 //! | 5 | [`build`](mod@build): Dockerfile → image |
 //! | 4 | [`transfer`]: pull and push |
 //! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
@@ -43,6 +44,7 @@
 pub mod agent;
 pub mod build;
 pub mod cli;
+pub mod container;
 pub mod dockerfile;
 pub mod fuse;
 pub mod git;

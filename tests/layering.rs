@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = ".";
 
 /// The floors, top first.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["cli"],
+    &["container"],
     &["build"],
     &["transfer"],
     &["store", "sandbox"],

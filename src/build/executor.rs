@@ -132,10 +132,7 @@ impl<'a> Executor<'a> {
         self.sink.event(Event::BuildStarted { platform, steps: self.steps });
         self.checks.tell(self.sink)?;
         self.tell_unknown_filters();
-        for path in self.sandbox.sweep()? {
-            let text = format!("{}: a killed build left it, and it stays", path.display());
-            self.sink.event(Event::Warning(text));
-        }
+        self.tell_leftovers()?;
         let executor = self;
         thread::scope(|scope| {
             while let Some((index, turn)) = executor.graph.next() {
@@ -167,6 +164,15 @@ impl<'a> Executor<'a> {
         let time = (self.began, jiff::Timestamp::now());
         let ran = Ran { materials, platform: self.options.platform.clone(), time };
         Ok(((image, ran), self.parcels(&built)))
+    }
+
+    /// Removes what a killed build left, and says what stays.
+    pub(super) fn tell_leftovers(&self) -> Result<(), Error> {
+        for path in self.sandbox.sweep()? {
+            let text = format!("{}: a killed build left it, and it stays", path.display());
+            self.sink.event(Event::Warning(text));
+        }
+        Ok(())
     }
 
     /// Has the store remember the digests of context files. Without them the next build reads the files again.

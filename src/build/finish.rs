@@ -9,6 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::stage::Stage;
 use super::{Error, Options};
 use crate::layer::Timestamp;
@@ -51,7 +53,8 @@ pub enum Saving {
 }
 
 /// Whose media types an image has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// OCI's.
     #[default]

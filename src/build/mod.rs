@@ -13,6 +13,7 @@
 //! finish    layers merged, times set; config and layers → manifest         finish
 //! assemble  images of several platforms → a list                            assemble
 //! attest    what it was made of, and what is in it → statements in the list  attest
+//! bench     single steps by hand, for working containers                    bench
 //! ```
 //!
 //! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
@@ -25,6 +26,7 @@
 mod absent;
 mod assemble;
 mod attest;
+mod bench;
 mod cache;
 mod checks;
 mod context;
@@ -65,6 +67,7 @@ use crate::transfer::{PullPolicy, Subject};
 use remote_cache::Caches;
 
 pub use attest::{Attestations, Mode as ProvenanceMode, Provenance};
+pub use bench::{Bench, Command, Copied, Piece};
 pub use cache::{Cache, CacheExport, CacheTarget, Ignored, Records};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use elsewhere::Access;
@@ -72,6 +75,7 @@ pub use error::{Error, Place, StepError, chain};
 pub use finish::{Finish, Format, Layering, Saving, Times};
 pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::{KEEP_GIT_ARG, predefined};
+pub use stage::Inherited;
 
 /// What to build, and how.
 #[derive(Clone, Debug)]
@@ -120,6 +124,37 @@ pub struct Options {
     pub web: crate::web::Options,
     /// How the sandbox is started.
     pub sandbox: crate::runtime::Options,
+}
+
+impl Options {
+    /// What steps by hand need: the options of a build of nothing.
+    pub fn by_hand(web: crate::web::Options, sandbox: crate::runtime::Options, rootfs: RootfsChoice) -> Self {
+        let platform = Platform::host();
+        Self {
+            dockerfile: Script::new("", "FROM scratch\n"),
+            contexts: Contexts::default(),
+            target: None,
+            build_args: BTreeMap::new(),
+            proxies: BTreeMap::new(),
+            finish: Finish::default(),
+            attestations: Attestations::default(),
+            tags: Vec::new(),
+            manifest: None,
+            platforms: vec![platform.clone()],
+            platform,
+            cache: Cache::default(),
+            pull: PullPolicy::Missing,
+            confinement: Confinement::default(),
+            insecure: None,
+            secrets: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            further_groups: Vec::new(),
+            rootfs,
+            jobs: NonZeroUsize::MIN,
+            web,
+            sandbox,
+        }
+    }
 }
 
 /// Builds the target of `options.dockerfile` with the files of `context`, for each platform, one after the other, and names

@@ -2,16 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::StepError;
+use super::bench::Piece;
 use super::scope::Scope;
 use crate::layer::Layer;
 use crate::oci::{ChainId, Descriptor, DiffId, Digest, History, ImageConfig, Platform, media_type};
 use crate::rootfs::Stack;
 use crate::store::{CacheRecord, Image, Store};
-use crate::transfer::INLINE;
 
 /// The PATH of an image that sets none.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What a stage has become so far.
 pub(super) struct Stage {
@@ -33,8 +35,8 @@ pub(super) struct Stage {
 }
 
 /// What a stage has of the image that it stands on, or that the stage below it stands on.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Inherited {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Inherited {
     /// How many of its layers, the lowest.
     pub layers: usize,
     /// How many entries of its history, the first.
@@ -56,13 +58,8 @@ impl Stage {
 
     /// On an image of the store. Its ONBUILD triggers are the caller's to run.
     pub(super) fn on_image(index: usize, image: &Image) -> Self {
-        let layers = image.manifest.layers.iter().map(|layer| Descriptor {
-            media_type: oci_layer_type(&layer.media_type).to_owned(),
-            ..layer.clone()
-        });
-        let inherited =
-            Inherited { layers: image.manifest.layers.len(), history: image.config.history.len() };
-        Self { inherited, ..Self::with(index, image.config.clone(), layers.collect(), Scope::default()) }
+        let Piece { image, layers, inherited } = Piece::on_image(image);
+        Self { inherited, ..Self::with(index, image, layers, Scope::default()) }
     }
 
     /// On another stage: its layers, config and ARGs.
@@ -77,10 +74,15 @@ impl Stage {
         if image.config.env("PATH").is_none() {
             image.config.set_env("PATH", DEFAULT_PATH);
         }
-        // The cache that an image carries is its own.
-        image.extra.remove(INLINE);
         let (inherited, opened, lineage) = (Inherited::default(), Mutex::default(), vec![index]);
         Self { index, lineage, image, layers, scope, inherited, own_cmd: false, opened }
+    }
+
+    /// On what was done so far, whose config stays as it is.
+    pub(super) fn on_piece(piece: &Piece) -> Self {
+        let Piece { image, layers, inherited } = piece.clone();
+        let (scope, opened) = (Scope::default(), Mutex::default());
+        Self { index: 0, lineage: vec![0], image, layers, scope, inherited, own_cmd: false, opened }
     }
 
     /// The same stage once more.
@@ -139,15 +141,5 @@ impl Stage {
             empty_layer: layer.is_none(),
             ..History::default()
         });
-    }
-}
-
-/// A built manifest is OCI's; the layers of a Docker base are the same bytes under another name.
-fn oci_layer_type(media_type: &str) -> &str {
-    match media_type {
-        media_type::DOCKER_LAYER => media_type::LAYER,
-        media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
-        media_type::DOCKER_LAYER_ZSTD => media_type::LAYER_ZSTD,
-        other => other,
     }
 }

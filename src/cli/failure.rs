@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::build::chain;
 use crate::dockerfile::Script;
 use crate::runtime::Exit;
-use crate::{build, git, oci, registry, runtime, store, transfer, web};
+use crate::{build, container, git, oci, registry, runtime, store, transfer, web};
 
 /// rbuild itself could not do it.
 const GENERIC: u8 = 125;
@@ -69,6 +69,27 @@ impl Failure {
             _ => GENERIC.into(),
         };
         Self { code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) }
+    }
+
+    /// The failure of a verb on a working container.
+    pub(super) fn of_container(error: &container::Error) -> Self {
+        let code =
+            if error.is_cancelled() { 128 + STOPPED_BY.load(Ordering::Relaxed) } else { GENERIC.into() };
+        let failure = Self { code: u8::try_from(code).unwrap_or(GENERIC), ..Self::new(chain(error)) };
+        match error {
+            container::Error::NotKnown(_) => failure.hint("rbuild containers lists what is here"),
+            _ => failure,
+        }
+    }
+
+    /// The end of a command whose exit code becomes this program's. An end other than 0 is a failure.
+    pub(super) fn of_exit(exit: Exit) -> Result<(), Self> {
+        let (code, message) = match exit {
+            Exit::Code(0) => return Ok(()),
+            Exit::Code(code) => (code, format!("exit status {code}")),
+            Exit::Signal(signal) => (128 + signal, format!("killed by signal {signal}")),
+        };
+        Err(Self::new(message).code(u8::try_from(code).unwrap_or(GENERIC)))
     }
 
     /// Prints it and gives the exit code.

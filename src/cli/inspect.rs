@@ -2,29 +2,42 @@
 
 use super::Context;
 use super::failure::Failure;
-use super::image_json::describe;
 use super::output;
+use super::{container, container_json, image_json};
 use crate::store::{Image, Store};
 
-/// Describe an image as JSON
+/// Describe a working container or an image as JSON
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to look for; only images are known so far
-    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "image", value_parser = ["image"])]
-    kind: String,
-    /// The image: a name or an id
-    image: String,
+    /// What to look for; a container that is not there may be an image
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "container")]
+    kind: Kind,
+    /// The container or image: a name or an id
+    object: String,
+}
+
+/// `--type`.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// A working container, else an image.
+    Container,
+    /// An image.
+    Image,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
-    let image = find(&store, &args.image)?;
+    let found = match args.kind {
+        Kind::Container => container::look(&store, &args.object)?,
+        Kind::Image => None,
+    };
+    let described = match found {
+        Some(container) => container_json::describe(&store, &container)?,
+        None => image_json::describe(&find(&store, &args.object)?),
+    };
     let mut text = Vec::new();
     let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    serde::Serialize::serialize(
-        &describe(&image),
-        &mut serde_json::Serializer::with_formatter(&mut text, indent),
-    )?;
+    serde::Serialize::serialize(&described, &mut serde_json::Serializer::with_formatter(&mut text, indent))?;
     output::line(String::from_utf8_lossy(&text))
 }
 

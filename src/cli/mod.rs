@@ -8,19 +8,26 @@
 //! | 0 | done |
 //! | 1 | `doctor`: RUN does not work here; `bud --check`: something was found |
 //! | 125 | rbuild itself could not do it: bad flag, bad input, registry, store |
-//! | 126 | the command of a RUN could not be invoked |
-//! | 127 | the command of a RUN was not found |
+//! | 126 | the command of a RUN, or of `run`, could not be invoked |
+//! | 127 | the command of a RUN, or of `run`, was not found |
 //! | 128 + n | signal n stopped rbuild, or the command of a RUN |
-//! | other | the exit code of the command of a failing RUN |
+//! | other | the exit code of the command of a failing RUN, or of `run` |
 
 mod attest;
 mod bud;
 mod cache;
 mod caches;
 mod call;
+mod commit;
+mod config;
+mod container;
+mod container_json;
+mod containers;
+mod copy;
 mod doctor;
 mod environment;
 mod failure;
+mod from;
 mod image_json;
 mod images;
 mod info;
@@ -32,8 +39,11 @@ mod prune;
 mod pull;
 mod push;
 mod registry;
+mod rename;
 mod result;
+mod rm;
 mod rmi;
+mod run;
 mod secrets;
 mod size;
 mod ssh;
@@ -79,17 +89,29 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Copy files into a working container, archives unpacked, and print the digest of what was copied
+    Add(copy::Args),
     #[command(visible_aliases = ["build", "build-using-dockerfile"])]
     Bud(Box<bud::Args>),
     Cache(caches::Args),
+    Commit(commit::Args),
+    Config(Box<config::Args>),
+    #[command(visible_aliases = ["list", "ls", "ps"])]
+    Containers(containers::Args),
+    Copy(copy::Args),
     Doctor(doctor::Args),
+    From(Box<from::Args>),
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
     Prune(prune::Args),
     Pull(pull::Args),
     Push(push::Args),
+    Rename(rename::Args),
+    #[command(visible_alias = "delete")]
+    Rm(rm::Args),
     Rmi(rmi::Args),
+    Run(Box<run::Args>),
     Tag(tag::Args),
     Version(version::Args),
 }
@@ -126,16 +148,25 @@ pub fn main() -> ExitCode {
     }
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
+        Verb::Add(args) => copy::run(copy::Verb::Add, args, &context),
         Verb::Bud(args) => bud::run(*args, &context),
         Verb::Cache(args) => caches::run(&args, &context),
+        Verb::Commit(args) => commit::run(&args, &context),
+        Verb::Config(args) => config::run(&args, &context),
+        Verb::Containers(args) => containers::run(&args, &context),
+        Verb::Copy(args) => copy::run(copy::Verb::Copy, args, &context),
         Verb::Doctor(args) => doctor::run(&args, &context),
+        Verb::From(args) => from::run(*args, &context),
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),
         Verb::Prune(args) => prune::run(&args, &context),
         Verb::Pull(args) => pull::run(&args, &context),
         Verb::Push(args) => push::run(&args, &context),
+        Verb::Rename(args) => rename::run(&args, &context),
+        Verb::Rm(args) => rm::run(&args, &context),
         Verb::Rmi(args) => rmi::run(&args, &context),
+        Verb::Run(args) => run::run(*args, &context),
         Verb::Tag(args) => tag::run(&args, &context),
         Verb::Version(args) => version::run(&args),
     };

@@ -31,6 +31,13 @@ pub(super) struct Args {
     retry_delay: u64,
 }
 
+/// Those of nobody.
+impl Default for Args {
+    fn default() -> Self {
+        Self { authfile: None, creds: None, tls_verify: true, retry: 3, retry_delay: 2 }
+    }
+}
+
 impl Args {
     /// How files of the web are fetched: with the same patience.
     pub(super) fn web(&self) -> web::Options {

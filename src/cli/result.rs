@@ -91,12 +91,32 @@ pub(super) struct Args {
 
 /// `--format`.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum GivenFormat {
+pub(super) enum GivenFormat {
     /// OCI image-spec v1.1
     Oci,
     /// Docker image manifest v2, schema 2
     #[value(alias = "v2s2")]
     Docker,
+}
+
+impl GivenFormat {
+    pub(super) fn format(self) -> Format {
+        match self {
+            Self::Oci => Format::Oci,
+            Self::Docker => Format::Docker,
+        }
+    }
+}
+
+/// The format that is given, else the environment's, else OCI's.
+pub(super) fn format(given: Option<GivenFormat>) -> Result<Format, Failure> {
+    let told = || env::var("BUILDAH_FORMAT").ok().filter(|text| !text.is_empty());
+    match (given, told().as_deref()) {
+        (Some(given), _) => Ok(given.format()),
+        (None, None | Some("oci")) => Ok(Format::Oci),
+        (None, Some("docker")) => Ok(Format::Docker),
+        (None, Some(other)) => Err(Failure::new(format!("BUILDAH_FORMAT={other:?}: expected oci or docker"))),
+    }
 }
 
 fn seconds(text: &str) -> Result<i64, String> {
@@ -199,14 +219,7 @@ impl Args {
     }
 
     fn format(&self) -> Result<Format, Failure> {
-        let told = || env::var("BUILDAH_FORMAT").ok().filter(|text| !text.is_empty());
-        let format = match (self.format, told().as_deref()) {
-            (Some(GivenFormat::Oci), _) | (None, None | Some("oci")) => Format::Oci,
-            (Some(GivenFormat::Docker), _) | (None, Some("docker")) => Format::Docker,
-            (None, Some(other)) => {
-                return Err(Failure::new(format!("BUILDAH_FORMAT={other:?}: expected oci or docker")));
-            }
-        };
+        let format = format(self.format)?;
         if format == Format::Docker && !self.annotations.is_empty() {
             return Err(Failure::new("--annotation: a manifest of Docker's format has no annotations")
                 .hint("leave --format docker out, or use --label"));

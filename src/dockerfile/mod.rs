@@ -73,6 +73,7 @@ pub use signal::{InvalidSignal, check_signal};
 pub use span::{Span, Spanned};
 pub use stages::{Needs, find_stage, named_stage, reachable_stages};
 pub(crate) use suggest::did_you_mean;
+pub use words::split_words;
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,40 @@ pub(super) fn quoted(text: &str, offset: usize, escape: char) -> Vec<Word<'_>> {
     words
 }
 
+/// The words that a POSIX shell would make of `text`, where nothing is expanded; `None` if a quote is not closed.
+pub fn split_words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_whitespace() => words.extend(word.take()),
+            '\\' => word.get_or_insert_default().extend(chars.next()),
+            '\'' => loop {
+                let word = word.get_or_insert_default();
+                match chars.next()? {
+                    '\'' => break,
+                    c => word.push(c),
+                }
+            },
+            '"' => loop {
+                let word = word.get_or_insert_default();
+                match chars.next()? {
+                    '"' => break,
+                    '\\' => match chars.next()? {
+                        c @ ('"' | '\\' | '$' | '`') => word.push(c),
+                        c => word.extend(['\\', c]),
+                    },
+                    c => word.push(c),
+                }
+            },
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
 fn word(text: &str, at: Range<usize>, offset: usize) -> Word<'_> {
     Word { text: &text[at.clone()], at: offset + at.start..offset + at.end }
 }

@@ -1,5 +1,6 @@
 //! What every user can do: with a range of ids, with one id, as root; on every driver.
 
+mod containers;
 mod immutable;
 mod mounts;
 mod names;

@@ -10,6 +10,7 @@ mod cache;
 mod call;
 mod cli;
 mod confined;
+mod containers;
 mod contexts;
 mod copy;
 mod debian;

@@ -14,6 +14,7 @@
 //! parent, so that it serves on any other.
 
 mod archive;
+mod by_hand;
 mod checked;
 mod digest;
 mod landing;

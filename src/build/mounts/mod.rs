@@ -61,12 +61,17 @@ pub(super) struct Ready {
 impl Executor<'_> {
     /// Reads the mounts of a RUN. Errors with the place of the one that is wrong.
     pub(super) fn plan_mounts(&self, stage: &Stage, run: &Run) -> Result<Plan, StepError> {
-        let mut mounts = Vec::new();
-        for word in &run.mounts {
-            let written = format!("--mount={}", word.value);
-            mounts.push(self.plan_mount(stage, &word.value).map_err(blame(&written))?);
-        }
-        Ok(Plan { mounts })
+        self.plan_words(stage, run.mounts.iter().map(|word| &*word.value))
+    }
+
+    /// The same for words that stand anywhere.
+    pub(super) fn plan_words<'w>(
+        &self,
+        stage: &Stage,
+        words: impl Iterator<Item = &'w str>,
+    ) -> Result<Plan, StepError> {
+        let plan = |word| self.plan_mount(stage, word).map_err(blame(&format!("--mount={word}")));
+        Ok(Plan { mounts: words.map(plan).collect::<Result<_, _>>()? })
     }
 
     fn plan_mount(&self, stage: &Stage, word: &str) -> Result<Planned, StepError> {

@@ -1,0 +1,74 @@
+//! What the verbs on working containers have in common.
+
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::progress::Progress;
+use super::{Context, registry};
+use crate::container::{self, Container, Means};
+use crate::progress::Sink;
+use crate::registry::Client;
+use crate::store::Store;
+use crate::web;
+
+/// What a verb on a container works with.
+pub(super) struct Workplace {
+    pub store: Store,
+    client: Client,
+    web: web::Options,
+}
+
+impl Workplace {
+    pub(super) fn open(context: &Context, registry: &registry::Args) -> Result<Self, Failure> {
+        Ok(Self { store: context.store()?, client: registry.client()?, web: registry.web() })
+    }
+
+    /// Has `work` done. On a terminal it is shown what moves meanwhile, unless `quiet`.
+    pub(super) fn with<T>(
+        &self,
+        context: &Context,
+        quiet: bool,
+        work: impl FnOnce(&Means<'_>) -> Result<T, container::Error>,
+    ) -> Result<T, Failure> {
+        let progress = Progress::of_transfers(quiet)?;
+        match self.with_sink(context, &progress, work) {
+            Ok(done) => {
+                progress.finish();
+                Ok(done)
+            }
+            Err(failure) => {
+                progress.give_up();
+                Err(failure)
+            }
+        }
+    }
+
+    /// The same, and `sink` is told the news.
+    pub(super) fn with_sink<T>(
+        &self,
+        context: &Context,
+        sink: &dyn Sink,
+        work: impl FnOnce(&Means<'_>) -> Result<T, container::Error>,
+    ) -> Result<T, Failure> {
+        let means = Means {
+            store: &self.store,
+            client: &self.client,
+            cancel: &context.cancel,
+            sink,
+            web: self.web.clone(),
+            sandbox: context.sandbox(),
+            rootfs: context.global.rootfs,
+        };
+        work(&means).map_err(|error| Failure::of_container(&error))
+    }
+}
+
+/// The container called `name`, if there is one.
+pub(super) fn look(store: &Store, name: &str) -> Result<Option<Container>, Failure> {
+    container::find(store, name).map_err(|error| Failure::of_container(&error))
+}
+
+/// The directory of relative paths of the command line.
+pub(super) fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|why| Failure::new(format!("the working directory: {why}")))
+}

@@ -1,0 +1,86 @@
+//! `rbuild from`.
+
+use std::path::PathBuf;
+
+use super::container::Workplace;
+use super::failure::Failure;
+use super::{Context, environment, output, pull, registry, result, step};
+use crate::container::{self, Create, Source};
+use crate::oci::Platform;
+use crate::transfer::PullPolicy;
+
+/// Make a working container of an image, or of nothing, and print its name
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// What to call it [default: after its image]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// When to ask the registry: always, missing, never or newer
+    #[arg(long, value_name = "POLICY", default_value = "missing", num_args = 0..=1, require_equals = true,
+          default_missing_value = "always", value_parser = pull::policy)]
+    pull: PullPolicy,
+    /// Write its id to this file
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<PathBuf>,
+    /// The media types of an image of it: oci or docker [default: `$BUILDAH_FORMAT`, else oci]
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<result::GivenFormat>,
+    /// No progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// Which image of a list [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with_all = ["os", "arch", "variant"])]
+    platform: Option<Platform>,
+    /// Its operating system, instead of --platform
+    #[arg(long, value_name = "OS")]
+    os: Option<String>,
+    /// Its architecture, instead of --platform
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<String>,
+    /// The variant of its architecture, instead of --platform
+    #[arg(long, value_name = "VARIANT")]
+    variant: Option<String>,
+    /// The image, or scratch for nothing
+    image: String,
+    #[command(flatten)]
+    registry: registry::Args,
+    #[command(flatten)]
+    step: step::Args,
+}
+
+pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
+    let source = source(&args.image)?;
+    let platform = platform(&args);
+    let workplace = Workplace::open(context, &args.registry)?;
+    let wanted = Create {
+        source,
+        name: args.name,
+        platform,
+        pull: args.pull,
+        format: result::format(args.format)?,
+        confinement: args.step.confinement()?,
+    };
+    let made = workplace.with(context, args.quiet, |means| container::create(means, wanted))?;
+    if let Some(file) = &args.cidfile {
+        output::file(file, made.id.as_bytes())?;
+    }
+    output::line(made.name)
+}
+
+/// What `from` begins with.
+fn source(text: &str) -> Result<Source, Failure> {
+    match text {
+        "scratch" => Ok(Source::Scratch),
+        name => Ok(Source::Image(environment::docker_transport(name)?.parse()?)),
+    }
+}
+
+fn platform(args: &Args) -> Platform {
+    let Platform { os, architecture, variant } = args.platform.clone().unwrap_or_else(Platform::host);
+    let variant = if args.arch.is_some() { args.variant.clone() } else { args.variant.clone().or(variant) };
+    Platform {
+        os: args.os.clone().unwrap_or(os),
+        architecture: args.arch.clone().unwrap_or(architecture),
+        variant,
+    }
+}

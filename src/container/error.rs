@@ -1,0 +1,52 @@
+//! What can go wrong with a container.
+
+use crate::build::{self, StepError};
+use crate::{oci, store, transfer};
+
+/// Why a command on a container came to nothing. The container is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No container has this name or id.
+    #[error("{0:?}: container not known")]
+    NotKnown(String),
+    /// A name that would not do as a part of a path or of a command line.
+    #[error(
+        "container name {0:?}: expected letters, digits, dots, dashes and underscores, a letter or digit first"
+    )]
+    Name(String),
+    /// A container that is to be called as it is.
+    #[error("the container is called {0:?} already")]
+    SameName(String),
+    /// Whoever asked for it thought better of it.
+    #[error("cancelled")]
+    Cancelled,
+    /// A setting that says nothing.
+    #[error("{0}")]
+    Setting(String),
+    /// The step itself.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// Steps cannot be made here, or become no image.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// The record, or the layers.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The image to begin with.
+    #[error(transparent)]
+    Transfer(#[from] Box<transfer::Error>),
+    /// A name or a document.
+    #[error(transparent)]
+    Oci(#[from] oci::Error),
+}
+
+impl Error {
+    /// Whether somebody wanted the end.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Step(StepError::Cancelled) => true,
+            Self::Build(error) => error.is_cancelled(),
+            _ => false,
+        }
+    }
+}
