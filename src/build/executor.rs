@@ -11,6 +11,7 @@ use super::context::Context;
 use super::copy::told;
 use super::finish::{self, Saving};
 use super::graph::{Claim, Graph, Stopped};
+use super::journal::Journal;
 use super::mounts::Written;
 use super::panic::caught;
 use super::plan;
@@ -55,6 +56,7 @@ pub(super) struct Executor<'a> {
     pub imports: &'a [Import],
     pub absent: Absent,
     pub used: Used,
+    pub journal: Journal,
     target: usize,
     /// The number of instructions of the stages that it needs.
     steps: usize,
@@ -118,6 +120,7 @@ impl<'a> Executor<'a> {
             imports,
             absent: Absent::default(),
             used: Used::default(),
+            journal: Journal::default(),
             target,
             steps,
             materials: Mutex::default(),
@@ -207,6 +210,7 @@ impl<'a> Executor<'a> {
             Err(error) => Outcome::Failed(chain(error)),
         };
         self.sink.event(Event::StageEnded { stage: place, outcome });
+        self.journal.end(index, None);
         match built {
             Ok(stage) => Ok(building.done(stage)),
             Err(error) => {
@@ -227,6 +231,7 @@ impl<'a> Executor<'a> {
             Some(stage) => (stage, &[][..]),
             None => (self.base(index).map_err(blamed)?, &source.steps[..]),
         };
+        self.journal.stands_on(index, &stage);
         if index == self.target {
             self.begin_with(&mut stage, &self.options.finish.env).map_err(blamed)?;
         }
@@ -317,6 +322,7 @@ impl<'a> Executor<'a> {
         for trigger in std::mem::take(&mut stage.image.config.on_build) {
             // The bodies of its heredocs follow the first line.
             let text = format!("ONBUILD {}", trigger.lines().next().unwrap_or_default());
+            self.journal.begin(stage.index, (0, 0), &told(&text));
             let label = self.label(stage.index);
             self.sink.event(Event::Step { stage: label, index: 0, total: 0, text: text.clone() });
             self.trigger(stage, &trigger).map_err(|why| self.at(from, &text, why))?;
@@ -332,7 +338,9 @@ impl<'a> Executor<'a> {
 
     fn announce(&self, stage: usize, index: usize, text: &str) {
         let total = self.dockerfile.stages[stage].steps.len() + 1;
-        self.sink.event(Event::Step { stage: self.label(stage), index, total, text: told(text) });
+        let text = told(text);
+        self.journal.begin(stage, (index, total), &text);
+        self.sink.event(Event::Step { stage: self.label(stage), index, total, text });
     }
 
     /// What tells the news of stage `index` from those of others.

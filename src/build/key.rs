@@ -51,11 +51,12 @@ impl<'a> Ingredients<'a> {
         Self { version: VERSION, platform, parent, config, author, instruction, settings: &[], inputs: None }
     }
 
-    /// The key. Field names and lengths are part of the hashed text, so no two different sets run together.
-    pub(super) fn key(&self) -> CacheKey {
+    /// The key, and the text that it is of. Field names and lengths are part of the text, so no two different sets run
+    /// together.
+    pub(super) fn key(&self) -> (CacheKey, Vec<u8>) {
         let text = serde_json::to_vec(self)
             .expect("ingredients hold only strings, numbers and maps with string keys");
-        CacheKey(blake3::hash(&text).to_hex().to_string())
+        (CacheKey(blake3::hash(&text).to_hex().to_string()), text)
     }
 }
 
@@ -85,9 +86,9 @@ mod tests {
         ];
         for (i, (name, row)) in rows.iter().enumerate() {
             for (other_name, other) in &rows[..i] {
-                assert_ne!(row.key(), other.key(), "{name} and {other_name}");
+                assert_ne!(row.key().0, other.key().0, "{name} and {other_name}");
             }
         }
-        assert_eq!(base().key(), base().key());
+        assert_eq!(base().key().0, base().key().0);
     }
 }

@@ -54,6 +54,7 @@ impl Executor<'_> {
         change(&mut stage.image.config);
         let identity =
             Identity { before, created_by: format!("{verb} {}", join(pairs)), settings: Vec::new() };
+        self.journal.begin(stage.index, (0, 0), &identity.created_by);
         let key = self.key(stage, &identity, None);
         self.once(stage, &key, &identity.created_by, |_, _| Ok(None)).map(drop)
     }

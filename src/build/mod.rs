@@ -14,6 +14,7 @@
 //! assemble  images of several platforms → a list                            assemble
 //! attest    what it was made of, and what is in it → statements in the list  attest
 //! bench     single steps by hand, for working containers                    bench
+//! journal   what was asked of the cache, step by step → a record of the build   journal, why
 //! ```
 //!
 //! Every instruction is its own commit: a history entry, a layer if it made one, and a cache record.
@@ -36,6 +37,7 @@ mod error;
 mod executor;
 mod finish;
 mod graph;
+mod journal;
 mod key;
 mod metadata;
 mod mounts;
@@ -51,6 +53,7 @@ mod stage;
 mod step;
 mod traced;
 mod user;
+mod why;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -64,18 +67,22 @@ use crate::registry::Client;
 use crate::runtime::{Cancel, Confinement, RootfsChoice, Secret, Security};
 use crate::store::Store;
 use crate::transfer::{PullPolicy, Subject};
+use journal::Diary;
 use remote_cache::Caches;
 
 pub use attest::{Attestations, Mode as ProvenanceMode, Provenance};
 pub use bench::{Bench, Command, Copied, Piece};
 pub use cache::{Cache, CacheExport, CacheTarget, Ignored, Records};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
+pub use copy::Table;
 pub use elsewhere::Access;
 pub use error::{Error, Place, StepError, chain};
 pub use finish::{Finish, Format, Layering, Saving, Times};
+pub use journal::{BuildRecord, StepRecord, Verdict};
 pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::{KEEP_GIT_ARG, predefined};
 pub use stage::Inherited;
+pub use why::{Change, Explained, explain};
 
 /// What to build, and how.
 #[derive(Clone, Debug)]
@@ -171,6 +178,21 @@ pub fn build(
     cancel: &Cancel,
     sink: &dyn Sink,
 ) -> Result<Subject, Error> {
+    let mut diary = Diary::new();
+    let built = build_all(store, client, context, options, cancel, sink, &mut diary);
+    diary.keep(store, options, &built, sink);
+    built
+}
+
+fn build_all(
+    store: &Store,
+    client: &Client,
+    context: Context,
+    options: &Options,
+    cancel: &Cancel,
+    sink: &dyn Sink,
+    diary: &mut Diary,
+) -> Result<Subject, Error> {
     let context = Arc::new(context.remembered_by(store)?);
     let (mut images, mut caches) = (Vec::new(), Caches::default());
     for platform in &options.platforms {
@@ -179,9 +201,13 @@ pub fn build(
         let (image, parcels) = loop {
             // An import that failed says nothing any more, so this ends.
             let executor = executor::Executor::new(store, client, &context, &one, &imports, cancel, sink)?;
-            match executor.build() {
+            let built = executor.build();
+            match built {
                 Err(error) if !cancel.is_cancelled() && remote_cache::starts_again(&error, sink) => {}
-                done => break done?,
+                done => {
+                    diary.add(&executor, &one.platform);
+                    break done?;
+                }
             }
         };
         images.push(image);

@@ -102,6 +102,7 @@ impl Executor<'_> {
         let work = Work { program, network, security, mounts, tracing };
         let record = match tracing {
             Tracing::Off => self.once(stage, &key, &identity.created_by, |executor, stage| {
+                executor.keep_shown(&key, &work.mounts)?;
                 Ok(executor.execute(stage, &work)?.0)
             })?,
             Tracing::On => self.once_traced(stage, &key, &identity, content, &work)?,
@@ -130,6 +131,7 @@ impl Executor<'_> {
         }
         let mut looks = None;
         let record = self.once(stage, key, &identity.created_by, |executor, parent| {
+            executor.keep_shown(key, &work.mounts)?;
             let (layer, traced) = executor.execute(parent, work)?;
             looks = traced.map(|traced| executor.looks(parent, &traced)).transpose()?.flatten();
             Ok(layer)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::StepError;
 use super::executor::Executor;
+use super::journal::Verdict;
 use super::key::{Ingredients, Inputs};
 use super::stage::Stage;
 use crate::dockerfile::{Instruction, Step};
@@ -44,7 +45,8 @@ impl Executor<'_> {
         let platform = if own.architecture.is_empty() { &self.options.platform } else { &own };
         let ingredients =
             Ingredients::new(platform, stage.chain(), &identity.before, author, &identity.created_by);
-        Ingredients { settings: &identity.settings, inputs, ..ingredients }.key()
+        let key = Ingredients { settings: &identity.settings, inputs, ..ingredients }.key();
+        self.journal.made_of(stage.index, key)
     }
 
     /// The record of a step of `stage` behind `key`, of the store or of an import, unless the user wants none, or none as
@@ -93,6 +95,8 @@ impl Executor<'_> {
         reuse: Reuse,
     ) {
         self.note(stage, key, &record);
+        let verdict = if reuse == Reuse::Exact { Verdict::Hit } else { Verdict::Traced };
+        self.journal.judge(stage.index, key, verdict, Some(&record));
         stage.adopt(record, created_by);
         self.sink.event(Event::CacheHit { stage: self.label(stage.index), id: stage.id(), reuse });
     }
@@ -113,6 +117,19 @@ impl Executor<'_> {
     /// Records what is behind `key`, once its layer is here.
     pub(super) fn remember(&self, key: &CacheKey, record: &CacheRecord) -> Result<(), StepError> {
         if self.is_postponed(key, record)? { Ok(()) } else { Ok(self.store.put_cached(key, record)?) }
+    }
+
+    /// Why there is no record to take.
+    fn missed(&self, stage: &Stage, key: &CacheKey) -> Result<Verdict, StepError> {
+        if self.is_ignored(stage) {
+            return Ok(Verdict::Ignored);
+        }
+        Ok(match self.store.lookup(key)? {
+            Cached::Hit(_) => Verdict::TooOld,
+            Cached::Absent => Verdict::Unknown,
+            Cached::LayerGone { .. } => Verdict::LayerGone,
+            Cached::Malformed { .. } => Verdict::Damaged,
+        })
     }
 
     /// Waits for whoever does this step now, in this build or in another.
@@ -149,10 +166,12 @@ impl Executor<'_> {
             self.hit(stage, key, record.clone(), created_by);
             return Ok(record);
         }
+        self.journal.judge(stage.index, key, self.missed(stage, key)?, None);
         let layer = work(self, stage)?;
         let record = CacheRecord::new(layer, jiff::Timestamp::now().to_string());
         self.store.put_cached(key, &record)?;
         self.note(stage, key, &record);
+        self.journal.end(stage.index, record.layer);
         stage.adopt(record.clone(), created_by);
         self.sink.event(Event::StepDone { stage: self.label(stage.index), id: stage.id() });
         Ok(record)

@@ -50,6 +50,7 @@ mod ssh;
 mod step;
 mod tag;
 mod version;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -114,6 +115,7 @@ enum Verb {
     Run(Box<run::Args>),
     Tag(tag::Args),
     Version(version::Args),
+    Why(why::Args),
 }
 
 /// What a verb gets besides its own arguments.
@@ -169,6 +171,7 @@ pub fn main() -> ExitCode {
         Verb::Run(args) => run::run(*args, &context),
         Verb::Tag(args) => tag::run(&args, &context),
         Verb::Version(args) => version::run(&args),
+        Verb::Why(args) => why::run(&args, &context),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

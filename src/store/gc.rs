@@ -53,7 +53,7 @@ impl Store {
         self.collect()
     }
 
-    /// Forgets every record of the build cache, and what is known of context files. What only records reached goes with
+    /// Forgets every record of the build cache and of builds, and what is known of context files. What only records reached goes with
     /// the next collection.
     pub fn forget_cached(&self) -> Result<(), Error> {
         let _gc = self.collecting()?;
@@ -66,6 +66,7 @@ impl Store {
         for path in if_present(fs::read_dir(&digests)).at("list", &digests)?.into_iter().flatten() {
             remove(&path.at("list", &digests)?.path())?;
         }
+        self.forget_builds()?;
         self.forget_traces()
     }
 

@@ -8,6 +8,7 @@
 //!        rbuild/diffids/<blob hex>   packed layer → diff id
 //!        rbuild/cache/<2>/<key>      one file per build-cache record
 //!        rbuild/traces/<key>/<step>  what RUN steps looked at (traced cache)
+//!        rbuild/builds/<name>        what builds did, the newest; rbuild/tables/<key>  what their steps read
 //!        rbuild/filehash/<id>        what files of a context are known to hold, one table for each context
 //!        rbuild/containers/<id>.json working containers
 //!        rbuild/live/<id>/           what running steps write, each with its lease
@@ -53,6 +54,7 @@
 //! of their ids, and takes no other lock of that kind before it lets them go.
 
 mod blobs;
+mod builds;
 mod cache;
 mod containers;
 mod diffids;

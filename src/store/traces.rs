@@ -61,7 +61,7 @@ impl Store {
 }
 
 /// The files of a directory, the youngest first; none where it is not there.
-fn by_age(dir: &Path) -> Result<Vec<(SystemTime, PathBuf)>, Error> {
+pub(super) fn by_age(dir: &Path) -> Result<Vec<(SystemTime, PathBuf)>, Error> {
     let mut files = Vec::new();
     for entry in if_present(fs::read_dir(dir)).at("list", dir)?.into_iter().flatten() {
         let path = entry.at("list", dir)?.path();

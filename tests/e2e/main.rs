@@ -34,3 +34,4 @@ mod suites;
 mod support;
 mod terminal;
 mod unread;
+mod why;

@@ -6,6 +6,7 @@
 //! tree     where files come from: the context, a stage, an image, what was fetched
 //! landing  where they go, and what is in the way
 //! digest   what the cache key says of them
+//! table    the same for people, path by path
 //! work     the layer, written from them
 //! snapshot the same for what a RUN is shown of the context or a stage
 //! ```
@@ -20,12 +21,14 @@ mod digest;
 mod landing;
 pub(super) mod remote;
 mod snapshot;
+mod table;
 pub(super) mod tree;
 mod words;
 mod work;
 
 pub(super) use archive::is_archive;
 pub(super) use snapshot::Snapshot;
+pub use table::Table;
 pub(super) use words::{absolute, blame, told};
 
 use std::sync::Arc;
@@ -146,6 +149,7 @@ impl Executor<'_> {
         let digests = digest::content(&sources)?;
         let content = key(Inputs::Content(digests.content));
         let record = self.once(stage, &content, &identity.created_by, |executor, stage| {
+            executor.keep_table(&content, &table::of(&sources, &digests));
             let known = sources.by_source(&digests.files);
             let work = executor.work_out(stage, &request, &places, sources.trees)?;
             executor.write(&work, &work.expected(&known)?)
@@ -228,7 +232,8 @@ impl Executor<'_> {
         let config = ContainerConfig::default();
         let base = Ingredients::new(&self.options.platform, None, &config, None, &identity.created_by);
         let settings = [request.verb, "link", &request.dest].map(str::to_owned);
-        Ingredients { settings: &settings, inputs: Some(inputs), ..base }.key()
+        let key = Ingredients { settings: &settings, inputs: Some(inputs), ..base }.key();
+        self.journal.made_of(stage.index, key)
     }
 
     /// Sets the working directory and makes it if it is missing.

@@ -9,9 +9,10 @@ use std::sync::OnceLock;
 use super::super::StepError;
 use super::digest::Digests;
 use super::landing::{Destination, Landing, Rules, Source};
+use super::table::Table;
 use super::tree::{Found, Tree, clean};
 use super::work::Work;
-use super::{digest, now};
+use super::{digest, now, table};
 use crate::dockerfile::IgnoreFile;
 use crate::layer::{EntryKind, Written};
 use crate::rootfs::Stack;
@@ -63,6 +64,11 @@ impl Snapshot {
     /// Writes it as a layer. Errors with [`StepError::Changed`] if it has other bytes than [`Snapshot::content`] told.
     pub(in crate::build) fn write(&self, tar: File) -> Result<Written, StepError> {
         self.work.write(tar, &self.digests()?.files)
+    }
+
+    /// What it holds, path by path.
+    pub(in crate::build) fn table(&self) -> Result<Table, StepError> {
+        Ok(table::of(&self.work, self.digests()?))
     }
 
     fn digests(&self) -> Result<&Digests, StepError> {

@@ -15,13 +15,13 @@ mod secret;
 mod ssh;
 
 use super::StepError;
-use super::copy::{absolute, blame};
+use super::copy::{Table, absolute, blame};
 use super::executor::Executor;
 use super::key::Inputs;
 use super::stage::Stage;
 use crate::dockerfile::{MountSpec, MountSpecError, Run, TmpfsSpec};
 use crate::runtime::{self, Access, Content, Mount, Right, Source};
-use crate::store::CacheMount;
+use crate::store::{CacheKey, CacheMount};
 
 use bind::Bind;
 
@@ -103,6 +103,18 @@ impl Executor<'_> {
         let digests =
             plan.binds().map(|bind| self.snapshot(bind)?.content()).collect::<Result<Vec<_>, _>>()?;
         Ok(together(&digests).map(Inputs::Content))
+    }
+
+    /// Remembers what the binds show, for who asks why a later RUN is another.
+    pub(super) fn keep_shown(&self, key: &CacheKey, plan: &Plan) -> Result<(), StepError> {
+        let mut shown = Table::default();
+        for bind in plan.binds() {
+            shown.0.extend(self.snapshot(bind)?.table()?.0);
+        }
+        if !shown.0.is_empty() {
+            self.keep_table(key, &shown);
+        }
+        Ok(())
     }
 
     /// Makes everything that the mounts show.

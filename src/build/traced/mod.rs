@@ -143,6 +143,7 @@ impl Executor<'_> {
             }
         }
         if let Some((path, change)) = changed {
+            self.journal.looked(stage.index, &path, &change);
             self.sink.event(Event::TraceChanged { stage: self.label(stage.index), path, change });
         }
         Ok(None)

@@ -31,6 +31,8 @@ use live::Live;
 pub(super) use live::restore;
 use painted::Colours;
 use raw_json::RawJson;
+pub(super) use text::harmless;
+pub(super) use view::seconds;
 
 /// `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -15,7 +15,7 @@ const ESCAPE: char = '\u{1b}';
 
 /// What a line shows that a command wrote: without commands to the terminal and other control characters, what a
 /// carriage return has replaced left out.
-pub(super) fn harmless(line: &[u8]) -> String {
+pub(in crate::cli) fn harmless(line: &[u8]) -> String {
     let line = String::from_utf8_lossy(line);
     let shown = line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
     let mut text = String::with_capacity(shown.len());

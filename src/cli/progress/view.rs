@@ -242,7 +242,7 @@ impl Stage {
 }
 
 /// `12.3s`, `2m03s`, `1h02m`.
-pub(super) fn seconds(time: Duration) -> String {
+pub(in crate::cli) fn seconds(time: Duration) -> String {
     match time.as_secs() {
         0..60 => format!("{}.{}s", time.as_secs(), time.subsec_millis() / 100),
         seconds @ 60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
