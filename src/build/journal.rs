@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::bench::Piece;
 use super::copy::Table;
 use super::executor::{Executor, lock};
 use super::stage::Stage;
@@ -21,7 +22,7 @@ use crate::store::{CacheKey, CacheRecord, LayerRecord, Store};
 use crate::transfer::Subject;
 
 /// A build that has ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BuildRecord {
     /// When it began, RFC 3339.
@@ -38,10 +39,22 @@ pub struct BuildRecord {
     /// Why it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What a RUN that failed left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failed>,
     /// Its steps, those of a stage one after the other.
     pub steps: Vec<StepRecord>,
     /// The configs that [`StepRecord::config`] names.
     pub configs: BTreeMap<String, Value>,
+}
+
+/// The state in which a command failed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    /// The instruction, as written.
+    pub text: String,
+    /// The image as it would have become, with what the command had changed as its last layer.
+    pub piece: Piece,
 }
 
 /// One step.
@@ -118,9 +131,14 @@ impl Verdict {
     }
 }
 
-/// What is noted while a build runs, by stage.
+/// What is noted while a build runs.
 #[derive(Default)]
-pub(super) struct Journal(Mutex<BTreeMap<usize, Vec<Entry>>>);
+pub(super) struct Journal {
+    /// Of each stage its steps.
+    stages: Mutex<BTreeMap<usize, Vec<Entry>>>,
+    /// The first command that failed.
+    failed: Mutex<Option<Failed>>,
+}
 
 struct Entry {
     place: (usize, usize),
@@ -154,7 +172,7 @@ impl Journal {
             base: None,
             layer: None,
         };
-        lock(&self.0).entry(stage).or_default().push(entry);
+        lock(&self.stages).entry(stage).or_default().push(entry);
     }
 
     /// Notes what a key is made of, and gives the key.
@@ -194,8 +212,17 @@ impl Journal {
         });
     }
 
+    /// Notes what a command left that failed on the root of `stage`.
+    pub(super) fn failed(&self, stage: &Stage, layer: Option<LayerRecord>) {
+        let mut text = String::new();
+        self.now(stage.index, |entry| text.clone_from(&entry.text));
+        let mut piece = stage.to_piece();
+        piece.add(layer);
+        lock(&self.failed).get_or_insert(Failed { text, piece });
+    }
+
     fn now(&self, stage: usize, note: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = lock(&self.0).get_mut(&stage).and_then(|entries| entries.last_mut()) {
+        if let Some(entry) = lock(&self.stages).get_mut(&stage).and_then(|entries| entries.last_mut()) {
             note(entry);
         }
     }
@@ -219,18 +246,20 @@ pub(super) struct Diary {
     began: jiff::Timestamp,
     steps: Vec<StepRecord>,
     configs: BTreeMap<String, Value>,
+    failed: Option<Failed>,
 }
 
 impl Diary {
     pub(super) fn new() -> Self {
-        Self { began: jiff::Timestamp::now(), steps: Vec::new(), configs: BTreeMap::new() }
+        Self { began: jiff::Timestamp::now(), steps: Vec::new(), configs: BTreeMap::new(), failed: None }
     }
 
     /// Adds what one executor did for `platform`.
     pub(super) fn add(&mut self, executor: &Executor<'_>, platform: &Platform) {
+        self.failed = lock(&executor.journal.failed).take();
         let platform = platform.to_string();
         let mut known = HashMap::new();
-        for (stage, entries) in std::mem::take(&mut *lock(&executor.journal.0)) {
+        for (stage, entries) in std::mem::take(&mut *lock(&executor.journal.stages)) {
             let stage_name = &executor.dockerfile.stages[stage].from.value.name;
             for entry in entries {
                 let is_one_more = self.steps.len() < MOST;
@@ -305,6 +334,7 @@ impl Diary {
             made,
             names: options.tags.iter().map(|tag| tag.local().to_string()).collect(),
             failure,
+            failed: self.failed,
             steps: self.steps,
             configs: self.configs,
         };

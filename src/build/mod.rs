@@ -78,7 +78,7 @@ pub use copy::Table;
 pub use elsewhere::Access;
 pub use error::{Error, Place, StepError, chain};
 pub use finish::{Finish, Format, Layering, Saving, Times};
-pub use journal::{BuildRecord, StepRecord, Verdict};
+pub use journal::{BuildRecord, Failed, StepRecord, Verdict};
 pub use named::{Contexts, InvalidNamed, Named};
 pub use scope::{KEEP_GIT_ARG, predefined};
 pub use stage::Inherited;

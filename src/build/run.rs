@@ -147,10 +147,11 @@ impl Executor<'_> {
         stage: &Stage,
         work: &Work,
     ) -> Result<(Option<LayerRecord>, Option<Traced>), StepError> {
-        let ended = self.carry_out(stage, work, Keep::Success)?;
+        let ended = self.carry_out(stage, work, Keep::Offered)?;
         if ended.exit == Exit::Code(0) {
             return Ok((ended.layer, ended.traced));
         }
+        self.journal.failed(stage, ended.layer);
         let Ended { exit, out_of_memory, .. } = ended;
         // 126: it is there and cannot be executed
         let platform = stage.platform();
@@ -194,8 +195,12 @@ impl Executor<'_> {
             other => StepError::Runtime(other),
         })?;
         let changed = outcome.layer.filter(|layer| layer.entries > 0);
-        let layer = changed.map(|layer| self.store.commit_layer(tar, &layer)).transpose()?;
         let (exit, traced, out_of_memory) = (outcome.exit, outcome.traced, outcome.out_of_memory);
+        let layer = match changed.map(|layer| self.store.commit_layer(tar, &layer)).transpose() {
+            // what the command failed of counts for more
+            Err(_) if keep == Keep::Offered && exit != Exit::Code(0) => None,
+            layer => layer?,
+        };
         Ok(Ended { exit, layer, traced, out_of_memory })
     }
 

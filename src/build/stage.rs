@@ -85,6 +85,11 @@ impl Stage {
         Self { index: 0, lineage: vec![0], image, layers, scope, inherited, own_cmd: false, opened }
     }
 
+    /// What there is of it, by itself.
+    pub(super) fn to_piece(&self) -> Piece {
+        Piece { image: self.image.clone(), layers: self.layers.clone(), inherited: self.inherited }
+    }
+
     /// The same stage once more.
     pub(super) fn copy(&self) -> Self {
         Self::on_stage(self.index, self)

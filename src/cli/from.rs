@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// The variant of its architecture, instead of --platform
     #[arg(long, value_name = "VARIANT")]
     variant: Option<String>,
+    /// Begin with the state in which the last build's RUN failed; IMAGE is `last`
+    #[arg(long)]
+    failed: bool,
     /// The image, or scratch for nothing
     image: String,
     #[command(flatten)]
@@ -49,7 +52,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let source = source(&args.image)?;
+    let source = if args.failed { failed(&args.image)? } else { source(&args.image)? };
     let platform = platform(&args);
     let workplace = Workplace::open(context, &args.registry)?;
     let wanted = Create {
@@ -72,6 +75,14 @@ fn source(text: &str) -> Result<Source, Failure> {
     match text {
         "scratch" => Ok(Source::Scratch),
         name => Ok(Source::Image(environment::docker_transport(name)?.parse()?)),
+    }
+}
+
+/// What `from --failed` begins with.
+fn failed(text: &str) -> Result<Source, Failure> {
+    match text {
+        "last" => Ok(Source::LastFailed),
+        other => Err(Failure::new(format!("--failed {other}: expected last"))),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Base, Container, Error, Means, State, Told};
-use crate::build::{Format, Piece};
+use crate::build::{BuildRecord, Format, Piece};
 use crate::oci::{Platform, Reference};
 use crate::runtime::Confinement;
-use crate::store::Image;
+use crate::store::{Image, Store};
 use crate::transfer::{self, Layout, PullPolicy};
 
 /// The suffix of names that nobody chose.
@@ -24,6 +24,8 @@ pub enum Source {
     Image(Reference),
     /// An image of an OCI layout.
     Layout(Layout),
+    /// The state in which the last build failed.
+    LastFailed,
 }
 
 /// A container to be.
@@ -56,8 +58,13 @@ pub fn create(means: &Means<'_>, wanted: Create) -> Result<Container, Error> {
             return Err(crate::store::Error::NameTaken { name: name.clone(), id: other.id }.into());
         }
     }
+    let mut failed = None;
     let image = match &source {
         Source::Scratch => None,
+        Source::LastFailed => {
+            failed = Some(last_failed(store)?);
+            None
+        }
         Source::Image(reference) => {
             let image = transfer::obtain(store, means.client, reference, &platform, pull, means.sink);
             Some((reference.to_string(), image.map_err(Box::new)?))
@@ -68,7 +75,11 @@ pub fn create(means: &Means<'_>, wanted: Create) -> Result<Container, Error> {
         }
     };
     let state = State {
-        piece: image.as_ref().map_or_else(|| Piece::scratch(&platform), |(_, image)| Piece::on_image(image)),
+        piece: match (failed, &image) {
+            (Some(failed), _) => failed,
+            (None, Some((_, image))) => Piece::on_image(image),
+            (None, None) => Piece::scratch(&platform),
+        },
         annotations: annotations(image.as_ref()),
         base: image.as_ref().map(|(asked, image)| base(asked, image)),
         format,
@@ -80,6 +91,20 @@ pub fn create(means: &Means<'_>, wanted: Create) -> Result<Container, Error> {
         Some(name) => store.create_container([name], state)?,
         None => store.create_container(numbered(&chosen), state)?,
     })
+}
+
+/// What a command left that failed in the last build.
+fn last_failed(store: &Store) -> Result<Piece, Error> {
+    let last = store.builds()?.next().transpose()?.ok_or(Error::NoBuild)?;
+    let record: BuildRecord = serde_json::from_slice(&last).map_err(Error::Record)?;
+    if record.failure.is_none() {
+        return Err(Error::Succeeded(record.began));
+    }
+    let piece = record.failed.ok_or(Error::NoCommandFailed(record.began))?.piece;
+    for diff_id in &piece.image.rootfs.diff_ids {
+        store.layer(diff_id)?;
+    }
+    Ok(piece)
 }
 
 /// Whether a container may be called like this.
@@ -109,6 +134,7 @@ fn annotations(image: Option<&(String, Image)>) -> BTreeMap<String, String> {
 fn stem(source: &Source) -> String {
     let path = match source {
         Source::Scratch => return SUFFIX.to_owned(),
+        Source::LastFailed => return format!("failed-{SUFFIX}"),
         Source::Image(reference) => reference.repository().to_owned(),
         Source::Layout(layout) => shown(layout),
     };

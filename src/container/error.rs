@@ -17,6 +17,18 @@ pub enum Error {
     /// A container that is to be called as it is.
     #[error("the container is called {0:?} already")]
     SameName(String),
+    /// The failed state of the last build, where none is recorded.
+    #[error("no build is recorded that failed")]
+    NoBuild,
+    /// The same, where it did not fail.
+    #[error("the last build, of {0}, did not fail")]
+    Succeeded(String),
+    /// The same, where it failed of something else.
+    #[error("the last build, of {0}, did not fail in a RUN: no command has left anything")]
+    NoCommandFailed(String),
+    /// The same, where the record is damaged.
+    #[error("the record of the last build cannot be read")]
+    Record(#[source] serde_json::Error),
     /// Whoever asked for it thought better of it.
     #[error("cancelled")]
     Cancelled,

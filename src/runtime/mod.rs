@@ -115,6 +115,8 @@ pub enum Keep {
     Success,
     /// After any, unless it was stopped.
     Always,
+    /// The same, but where a command failed and its layer cannot be made, there is none: it failed, which is what counts.
+    Offered,
 }
 
 /// Whether it is noted what a command looks at in its root.

@@ -13,7 +13,7 @@ use super::step::{self, Outputs, Ready};
 use super::stop::{Watched, until_end};
 use super::{Error, STEPS, caches, mounts, network, sweep, trial};
 use crate::rootfs::Room;
-use crate::runtime::wire::{Channel, Reply, Request, Told, in_words};
+use crate::runtime::wire::{Channel, Reply, Request, Summary, Told, in_words};
 use crate::runtime::{Exit, Job, Keep, LayerFiles, RootfsChoice, Tracing};
 
 /// The directory of a live directory for the roots that mounts show.
@@ -114,9 +114,13 @@ fn freeze_or_discard(
                 server.discard()?;
                 return Ok((Reply::Ran { exit, layer: None, trace: Told::Nothing }, Vec::new()));
             }
-            let (answer, files) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
-            let Answer::Frozen(summary, trace) = answer else { return Err(unexpected(answer)) };
-            Ok((Reply::Ran { exit, layer: Some(summary), trace }, files))
+            match freeze(ignore, tar, server) {
+                Ok((summary, trace, files)) => Ok((Reply::Ran { exit, layer: Some(summary), trace }, files)),
+                Err(_) if keep == Keep::Offered && exit != Exit::Code(0) => {
+                    Ok((Reply::Ran { exit, layer: None, trace: Told::Nothing }, Vec::new()))
+                }
+                Err(error) => Err(error),
+            }
         }
         Ok((Watched::Stopped, _)) => {
             server.discard()?;
@@ -129,6 +133,17 @@ fn freeze_or_discard(
             }
         },
     }
+}
+
+/// What the root has become, as a layer in `tar`.
+fn freeze(
+    ignore: Vec<PathBuf>,
+    tar: &OwnedFd,
+    server: &Server<'_>,
+) -> Result<(Summary, Told, Vec<OwnedFd>), Error> {
+    let (answer, files) = server.ask(&Ask::Freeze { ignore }, &[tar.as_fd()])?;
+    let Answer::Frozen(summary, trace) = answer else { return Err(unexpected(answer)) };
+    Ok((summary, trace, files))
 }
 
 /// Runs the command to its end. The paths were made in the root for its sake.

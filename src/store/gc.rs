@@ -108,6 +108,7 @@ impl Store {
         }
         self.mark_cache(&mut reached)?;
         self.mark_containers(&mut reached)?;
+        self.mark_last_build(&mut reached)?;
         Ok(reached)
     }
 
@@ -159,6 +160,19 @@ impl Store {
                 reached.insert(digest);
                 self.mark_if_manifest(digest, reached)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What a command left that failed in the last build: digests among the record's `failed`.
+    fn mark_last_build(&self, reached: &mut HashSet<Digest>) -> Result<(), Error> {
+        let Some(last) = self.builds()?.next() else { return Ok(()) };
+        // One that cannot be read reaches nothing: nobody can begin with it either.
+        let Ok(record) = serde_json::from_slice::<serde_json::Value>(&last?) else { return Ok(()) };
+        let failed = record.get("failed").map(ToString::to_string).unwrap_or_default();
+        for (at, _) in failed.match_indices("sha256:") {
+            reached
+                .extend(failed.get(at..at + DIGEST_LENGTH).and_then(|digest| digest.parse::<Digest>().ok()));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What every user can do: with a range of ids, with one id, as root; on every driver.
 
 mod containers;
+mod failed;
 mod immutable;
 mod mounts;
 mod names;
