@@ -21,11 +21,13 @@ use ground::{Ground, Reach};
 use super::call::Call;
 use super::failure::Failure;
 use super::progress::{Mode, Progress, Talk};
+use super::timeline::{self, Ended};
 use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
 use crate::build::{self, Contexts, Named, Options, Origin};
 use crate::oci::{Platform, Reference};
-use crate::runtime;
+use crate::progress::{Several, Sink};
 use crate::transfer::PullPolicy;
+use crate::{git, runtime};
 
 /// Build an image from a Dockerfile or Containerfile
 #[derive(clap::Args)]
@@ -93,6 +95,8 @@ pub(super) struct Args {
     #[command(flatten)]
     result: result::Args,
     #[command(flatten)]
+    timeline: timeline::Args,
+    #[command(flatten)]
     registry: registry::Args,
     #[command(flatten)]
     step: step::Args,
@@ -117,7 +121,15 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let takes_stdout = args.result.takes_stdout();
     let mode = Mode::of(args.progress, args.quiet)?;
     let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
-    let reach = Reach { program: context, web: &web, secrets: &secrets, sink: &progress };
+    let timeline = args.timeline.timeline();
+    let both = Several(
+        [Some(&progress as &dyn Sink), timeline.as_ref().map(|timeline| timeline as &dyn Sink)]
+            .into_iter()
+            .flatten()
+            .collect(),
+    );
+    let sink: &dyn Sink = if timeline.is_some() { &both } else { &progress };
+    let reach = Reach { program: context, web: &web, secrets: &secrets, sink };
     let mut ground = Ground::open(&args, &reach, call.is_some())?;
     let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
     let ignore = texts::ignore(&args, &ground, &places)?;
@@ -173,20 +185,28 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         confinement: args.step.confinement()?,
     };
     let store = context.store()?;
-    let built = build::build(&store, &client, ground.context, &options, &context.cancel, &progress);
+    let built = build::build(&store, &client, ground.context, &options, &context.cancel, sink);
+    let tell = |failure: Option<String>| {
+        let Some(timeline) = &timeline else { return Ok(()) };
+        let dockerfile = options.dockerfile.name();
+        timeline.tell(&Ended { store: &store, dockerfile, failure, cancel: &context.cancel }, &progress)
+    };
     let built = match built {
         Ok(built) => built,
         Err(error) => {
+            let told = tell(Some(git::without_passwords(&build::chain(&error))));
             progress.give_up();
-            return Err(Failure::of_build(&error, &options.dockerfile));
+            return told.and(Err(Failure::of_build(&error, &options.dockerfile)));
         }
     };
     let mut pushed = None;
     for output in outputs {
         let epoch = options.finish.times.epoch();
-        pushed = output.write((&store, &client), &built, &args.tags, epoch, &progress)?.or(pushed);
+        pushed = output.write((&store, &client), &built, &args.tags, epoch, sink)?.or(pushed);
     }
+    let told = tell(None);
     progress.finish();
+    told?;
     args.result.tell(&built, pushed.as_ref(), &options.tags)?;
     if takes_stdout { Ok(()) } else { output::line(built.id().hex()) }
 }

@@ -46,6 +46,11 @@ impl Failure {
         Self { code, ..self }
     }
 
+    /// What happened, without a hint.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A build's failure, with the lines of the Dockerfile it happened in.
     pub(super) fn of_build(error: &build::Error, dockerfile: &Script) -> Self {
         let excerpt = error.place().map(|place| dockerfile.excerpt(&place.span));

@@ -49,6 +49,7 @@ mod size;
 mod ssh;
 mod step;
 mod tag;
+mod timeline;
 mod version;
 mod why;
 

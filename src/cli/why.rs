@@ -39,15 +39,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
     let mut records = records(&store)?;
     let record = found(&store, &args.build, &mut records)?;
-    let table = |key: &CacheKey| -> Option<Table> {
-        // one that is not there, or cannot be read, only makes the answer shorter
-        serde_json::from_slice(&store.table(key).ok()??).ok()
-    };
+    let table = |key: &CacheKey| table(&store, key);
     let steps = explain(&record, &records, &table);
     if args.json || args.format == Format::Json {
         return output::line(format!("{:#}", as_json(&record, &steps)));
     }
     output::line(as_text(&record, &steps))
+}
+
+/// What a step read. One that is not there, or cannot be read, only makes an answer shorter.
+pub(super) fn table(store: &Store, key: &CacheKey) -> Option<Table> {
+    serde_json::from_slice(&store.table(key).ok()??).ok()
 }
 
 /// The records of the store, the newest first. One that cannot be read is told.

@@ -1,4 +1,4 @@
-//! Files from the web: ADD of a URL.
+//! Files from the web: ADD of a URL. And what goes there: reports of a build.
 //!
 //! One request at a time, on the caller's thread. The body goes into a file of the caller's while it is hashed. What
 //! passes by itself (no connection, a broken one, 408, 429, 5xx) is tried again; redirections are followed, and
@@ -10,6 +10,7 @@
 
 mod error;
 mod receive;
+mod send;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::oci::Digest;
 pub use error::Error;
+pub use send::send;
 
 /// For a connection to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -111,16 +113,10 @@ pub fn fetch(
         header.set_sensitive(true);
         authorization = Some(header);
     }
-    // Fails if the process has a provider already; any will do.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
+    let builder = builder(&address)
         .read_timeout(READ_TIMEOUT)
-        .referer(false)
         .redirect(Policy::custom(redirect))
         .tls_danger_accept_invalid_certs(options.insecure);
-    let builder = if is_loopback(&address) { builder.no_proxy() } else { builder };
     let client = builder.build().map_err(|source| Error::connection(&subject, source))?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
@@ -133,6 +129,15 @@ pub fn fetch(
     // Not a plain drop: that would wait for a name server that does not answer.
     runtime.shutdown_background();
     outcome
+}
+
+/// A client for one request to `address`.
+fn builder(address: &Url) -> reqwest::ClientBuilder {
+    // Fails if the process has a provider already; any will do.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let builder =
+        reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT).referer(false);
+    if is_loopback(address) { builder.no_proxy() } else { builder }
 }
 
 /// The address that `url` is, if it is one of http or https.
@@ -179,7 +184,7 @@ pub fn host(url: &str) -> Option<String> {
 }
 
 /// `%41` is `A`; what is no such triplet is itself.
-fn decoded(text: &str) -> Vec<u8> {
+pub fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

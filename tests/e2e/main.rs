@@ -17,6 +17,7 @@ mod debian;
 mod doctor;
 mod elsewhere;
 mod escapes;
+mod exports;
 mod fidelity;
 mod graph;
 mod image;

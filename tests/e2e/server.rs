@@ -20,6 +20,8 @@ pub struct Request {
     pub path: String,
     /// By lower-case name.
     pub headers: HashMap<String, String>,
+    /// As long as `Content-Length` says.
+    pub body: Vec<u8>,
 }
 
 /// What to answer: a status, headers, a body.
@@ -97,16 +99,20 @@ fn serve(
 }
 
 fn read(stream: &mut impl Read) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines();
+    let mut reader = BufReader::new(stream);
+    let mut lines = reader.by_ref().lines();
     let first = lines.next()?.ok()?;
     let path = first.split(' ').nth(1)?.to_owned();
     let mut headers = HashMap::new();
     for line in lines {
-        let line = line.ok()?;
+        let line: String = line.ok()?;
         let Some((name, value)) = line.split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    Some(Request { path, headers })
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Request { path, headers, body })
 }
 
 /// Writes a key and a certificate for 127.0.0.1 into `directory`, signed by itself.
