@@ -109,12 +109,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let workplace = Workplace::open(context, &registry::Args::default())?;
     let changes = args.changes();
     workplace.with(context, true, |means| {
-        let mut held = means.hold(&args.container)?;
+        let mut held = means.hold_record(&args.container)?;
         let mut state = held.container().state.clone();
         for one in &changes {
             container::change(&mut state, one)?;
         }
-        Ok(held.save(state)?)
+        held.save(state)
     })
 }
 

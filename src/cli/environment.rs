@@ -71,6 +71,20 @@ pub(super) fn idmap(text: &str) -> Result<Choice, String> {
     }
 }
 
+/// The variable that says which root file system is used where `--rootfs` leaves it open.
+pub(super) const ROOTFS: &str = "RBUILD_ROOTFS";
+
+/// What `--rootfs` said, or the variable.
+pub(super) fn rootfs_or(given: RootfsChoice) -> Result<RootfsChoice, Failure> {
+    match env::var_os(ROOTFS).filter(|value| !value.is_empty() && given == RootfsChoice::Auto) {
+        Some(value) => {
+            let value = value.to_string_lossy();
+            rootfs(&value).map_err(|why| Failure::new(format!("{ROOTFS}={value}: {why}")))
+        }
+        None => Ok(given),
+    }
+}
+
 /// `--rootfs`.
 pub(super) fn rootfs(text: &str) -> Result<RootfsChoice, String> {
     match text {

@@ -32,6 +32,7 @@ mod image_json;
 mod images;
 mod info;
 mod inspect;
+mod mount;
 mod output;
 mod outputs;
 mod progress;
@@ -50,6 +51,8 @@ mod ssh;
 mod step;
 mod tag;
 mod timeline;
+mod umount;
+mod unshare;
 mod version;
 mod why;
 
@@ -106,6 +109,7 @@ enum Verb {
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
+    Mount(mount::Args),
     Prune(prune::Args),
     Pull(pull::Args),
     Push(push::Args),
@@ -115,7 +119,12 @@ enum Verb {
     Rmi(rmi::Args),
     Run(Box<run::Args>),
     Tag(tag::Args),
+    #[command(visible_alias = "unmount")]
+    Umount(umount::Args),
+    Unshare(unshare::Args),
     Version(version::Args),
+    #[command(name = mount::SERVER, hide = true)]
+    Mounted(mount::ServerArgs),
     Why(why::Args),
 }
 
@@ -135,17 +144,36 @@ impl Context {
     }
 
     fn sandbox(&self) -> runtime::Options {
-        runtime::Options { idmap: self.global.idmap, groups: runtime::Groups::Dropped, maps: (None, None) }
+        self.global.sandbox()
+    }
+}
+
+impl Global {
+    fn sandbox(&self) -> runtime::Options {
+        runtime::Options { idmap: self.idmap, groups: runtime::Groups::Dropped, maps: (None, None) }
     }
 }
 
 /// Runs the program; the exit code is one of the table above.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
+    match environment::rootfs_or(cli.global.rootfs) {
+        Ok(rootfs) => cli.global.rootfs = rootfs,
+        Err(failure) => return failure.report(),
+    }
+    // It becomes another program, which is to have its signals.
+    if let Verb::Unshare(args) = &cli.verb {
+        return unshare::run(args, &cli.global).map_or_else(Failure::report, |()| ExitCode::SUCCESS);
+    }
     let cancel = Cancel::default();
+    // It has its own way to end.
+    if let Verb::Mounted(args) = &cli.verb {
+        let done = mount::serve(args, &Context { global: cli.global, cancel });
+        return done.map_or_else(Failure::report, |()| ExitCode::SUCCESS);
+    }
     if let Err(error) = stop_on_signals(&cancel) {
         return Failure::from(error).report();
     }
@@ -163,6 +191,8 @@ pub fn main() -> ExitCode {
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),
+        Verb::Mount(args) => mount::run(&args, &context),
+        Verb::Mounted(_) | Verb::Unshare(_) => unreachable!("they are done by now"),
         Verb::Prune(args) => prune::run(&args, &context),
         Verb::Pull(args) => pull::run(&args, &context),
         Verb::Push(args) => push::run(&args, &context),
@@ -171,6 +201,7 @@ pub fn main() -> ExitCode {
         Verb::Rmi(args) => rmi::run(&args, &context),
         Verb::Run(args) => run::run(*args, &context),
         Verb::Tag(args) => tag::run(&args, &context),
+        Verb::Umount(args) => umount::run(&args, &context),
         Verb::Version(args) => version::run(&args),
         Verb::Why(args) => why::run(&args, &context),
     };

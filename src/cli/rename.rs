@@ -16,5 +16,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let workplace = Workplace::open(context, &registry::Args::default())?;
-    workplace.with(context, true, |means| container::rename(&mut means.hold(&args.container)?, &args.name))
+    workplace
+        .with(context, true, |means| container::rename(&mut means.hold_record(&args.container)?, &args.name))
 }

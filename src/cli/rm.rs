@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let mut refused = None;
     for name in &wanted {
         let removed = workplace.with(context, true, |means| {
-            let held = means.hold(name)?;
+            let held = means.hold_record(name)?;
             let id = held.container().id.clone();
             held.remove()?;
             Ok(id)

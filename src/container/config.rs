@@ -362,6 +362,7 @@ mod tests {
             format: Format::Oci,
             history: Told::default(),
             confinement: Confinement::default(),
+            mount: None,
         }
     }
 

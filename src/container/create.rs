@@ -85,6 +85,7 @@ pub fn create(means: &Means<'_>, wanted: Create) -> Result<Container, Error> {
         format,
         history: Told::default(),
         confinement,
+        mount: None,
     };
     let chosen = stem(&source);
     Ok(match name {

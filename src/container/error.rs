@@ -1,7 +1,7 @@
 //! What can go wrong with a container.
 
 use crate::build::{self, StepError};
-use crate::{oci, store, transfer};
+use crate::{oci, rootfs, store, transfer};
 
 /// Why a command on a container came to nothing. The container is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum Error {
     /// A setting that says nothing.
     #[error("{0}")]
     Setting(String),
+    /// Something between a command and whoever shows a container's root.
+    #[error("{0}")]
+    Mount(String),
+    /// The root that is shown.
+    #[error(transparent)]
+    Rootfs(#[from] rootfs::Error),
     /// The step itself.
     #[error(transparent)]
     Step(#[from] StepError),

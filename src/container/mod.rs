@@ -6,10 +6,11 @@
 //! copy     copy, add: files into its root, likewise
 //! config   what an image of it will say of itself
 //! commit   its pending layers become one, with its config an image
+//! mount    its root as a directory, for programs of this machine
 //! ```
 //!
 //! A container is its record and nothing else: the layers below, the layers since, the config so far. No directory holds
-//! its files, no process stays behind, and each command is all or nothing: its layer is committed first, then the record
+//! its files, no process stays behind unless it is mounted, and each command is all or nothing: its layer is committed first, then the record
 //! that names it takes the place of the old one. Whoever is killed in between leaves the container as it was.
 //!
 //! The steps themselves are those of a build (`build::Bench`). A command holds the container while it works, so that two
@@ -20,6 +21,7 @@ mod config;
 mod copy;
 mod create;
 mod error;
+mod mount;
 mod run;
 
 use std::collections::BTreeMap;
@@ -39,13 +41,18 @@ pub use config::{Change, HealthDuration, Text, change};
 pub use copy::{Copied, copy};
 pub use create::{Create, Source, create};
 pub use error::Error;
+pub use mount::{Mount, Serve, mounted, serve, unmount};
 pub use run::run;
 
 /// A working container: its id, its name, and its [`State`].
 pub type Container = store::Container<State>;
 
 /// A container that nobody else changes.
-pub type Held = store::HeldContainer<State>;
+pub struct Held {
+    record: store::HeldContainer<State>,
+    /// To whoever shows its root, who waits as long as it is held.
+    line: Option<mount::Line>,
+}
 
 /// What a container is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +69,9 @@ pub struct State {
     pub history: Told,
     /// What every command in it runs in.
     pub confinement: Confinement,
+    /// Where its root is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount: Option<Mount>,
 }
 
 /// The image that a container began with.
@@ -103,14 +113,24 @@ pub struct Means<'a> {
 }
 
 impl Means<'_> {
-    /// The container called `name`, once nobody else changes it.
+    /// The container called `name`, once nobody else changes it, with all that was written where it is mounted.
     ///
     /// Errors with [`Error::NotKnown`] if there is none.
     pub fn hold(&self, name: &str) -> Result<Held, Error> {
+        let mut held = self.hold_record(name)?;
+        held.line = mount::take_up(self, &mut held)?;
+        Ok(held)
+    }
+
+    /// The same for whoever does not look at its files.
+    pub fn hold_record(&self, name: &str) -> Result<Held, Error> {
         let held = self.store.hold_container(name, &|| self.cancel.is_cancelled());
         match held {
             Err(store::Error::GaveUp(_)) => Err(Error::Cancelled),
-            held => held?.ok_or_else(|| Error::NotKnown(name.to_owned())),
+            held => {
+                let record = held?.ok_or_else(|| Error::NotKnown(name.to_owned()))?;
+                Ok(Held { record, line: None })
+            }
         }
     }
 
@@ -125,6 +145,29 @@ impl Means<'_> {
     }
 }
 
+impl Held {
+    /// What it is.
+    pub fn container(&self) -> &Container {
+        self.record.container()
+    }
+
+    /// Makes `state` what it is.
+    pub fn save(&mut self, mut state: State) -> Result<(), Error> {
+        if state.piece.image.rootfs != self.container().state.piece.image.rootfs {
+            state.show_all();
+        }
+        Ok(self.record.save(state)?)
+    }
+
+    /// Forgets it. Where it is mounted, that ends too.
+    pub fn remove(mut self) -> Result<(), Error> {
+        if let Some(mount) = &self.container().state.mount {
+            self.line = mount.line()?;
+        }
+        Ok(self.record.remove()?)
+    }
+}
+
 /// Gives a container that is held another name.
 ///
 /// Errors with [`Error::SameName`] if it has that one, and with [`store::Error::NameTaken`] if another has.
@@ -133,7 +176,7 @@ pub fn rename(held: &mut Held, name: &str) -> Result<(), Error> {
     if held.container().name == name {
         return Err(Error::SameName(name.to_owned()));
     }
-    Ok(held.rename(name)?)
+    Ok(held.record.rename(name)?)
 }
 
 /// The container called `name`, as it is now.

@@ -76,24 +76,21 @@ impl Root for KernelRoot {
 
     fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error> {
         let Self { mounted, live, stack, root, traced } = *self;
-        let written = mounted.unmount().and_then(|()| {
-            let mut writer = LayerWriter::create(tar);
-            freeze::write(
-                &freeze::Upper { stack: &stack, trace: traced.as_ref().map(|traced| &*traced.trace) },
-                &live.upper,
-                &root,
-                &stack,
-                &Ignore::new(ignore),
-                &mut writer,
-            )?;
-            Ok(writer.finish()?)
-        });
+        let trace = traced.as_ref().map(|traced| &*traced.trace);
+        let written = mounted.unmount().and_then(|()| live.write(&stack, &root, trace, tar, ignore));
         let removed = live.remove();
         let stopped = Traced::stop(traced);
         let written = written?;
         removed?;
         stopped?;
         Ok(written)
+    }
+
+    fn snapshot(&self, tar: File) -> Result<Written, Error> {
+        let at = self.mounted.path();
+        rbuild_userns::mount::write_back_apart(at).named("write back", at)?;
+        let trace = self.traced.as_ref().map(|traced| &*traced.trace);
+        self.live.write(&self.stack, &self.root, trace, tar, &[])
     }
 
     fn discard(self: Box<Self>) -> Result<(), Error> {
@@ -150,6 +147,21 @@ impl Live {
         };
         futimens(&upper, &times).named("utimens", &self.upper)?;
         freeze::metadata_of(&upper).named("stat", &self.upper)
+    }
+
+    /// Writes what the upper directory has into `tar`.
+    fn write(
+        &self,
+        stack: &Stack,
+        root: &Metadata,
+        trace: Option<&Trace>,
+        tar: File,
+        ignore: &[PathBuf],
+    ) -> Result<Written, Error> {
+        let mut writer = LayerWriter::create(tar);
+        let upper = freeze::Upper { stack, trace };
+        freeze::write(&upper, &self.upper, root, stack, &Ignore::new(ignore), &mut writer)?;
+        Ok(writer.finish()?)
     }
 
     fn remove(&self) -> Result<(), Error> {

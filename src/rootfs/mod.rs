@@ -184,6 +184,18 @@ pub struct Room {
     pub shelf: Option<PathBuf>,
 }
 
+/// A writable root over `stack` for whoever comes by: at `at`, which is made for it, by the `fuse` driver; by the `plain`
+/// one in `live`. Both lie in the mount namespace of the caller, whose threads answer for it. `live`: an empty directory.
+///
+/// Errors with [`Error::Unserved`] for the `kernel` driver, which wants a [`Server`].
+pub fn show(stack: Stack, driver: Driver, at: &Path, live: &Path, ids: Ids) -> Result<Box<dyn Root>, Error> {
+    match driver {
+        Driver::Fuse => overlay::mount(stack, at, live, ids, None),
+        Driver::Plain => Ok(Box::new(plain::PlainRoot::materialise(stack, live, None, &ids)?)),
+        Driver::Kernel => Err(Error::Unserved("a root by the kernel driver is a step's alone".to_owned())),
+    }
+}
+
 /// A writable root of one step.
 pub trait Root: Send {
     /// Where it is mounted.
@@ -198,6 +210,9 @@ pub trait Root: Send {
     /// points, stubs). One that is still an empty file or directory, and that the stack does not have, never reaches
     /// the layer; nor does its parent, where only its time of modification tells of it.
     fn freeze(self: Box<Self>, tar: File, ignore: &[PathBuf]) -> Result<Written, Error>;
+    /// Writes what changed since `prepare` into `tar` (from its start), and goes on as before: the next one, or the freeze,
+    /// tells of it again.
+    fn snapshot(&self, tar: File) -> Result<Written, Error>;
     /// Unmounts and removes without a layer (the step failed).
     fn discard(self: Box<Self>) -> Result<(), Error>;
 }

@@ -14,6 +14,7 @@
 mod cancel;
 mod cgroup;
 mod device;
+mod enter;
 mod error;
 mod examination;
 mod limits;
@@ -39,6 +40,7 @@ pub use cancel::Cancel;
 pub use cgroup::Error as ControlGroupError;
 pub(crate) use cgroup::attempt as try_control_group;
 pub use device::Device;
+pub use enter::enter;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
 pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
@@ -82,6 +84,18 @@ pub enum RootfsChoice {
     Fuse,
     /// The stack materialised into a directory.
     Plain,
+}
+
+/// As `--rootfs` has it.
+impl std::fmt::Display for RootfsChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Kernel => "kernel",
+            Self::Fuse => "fuse",
+            Self::Plain => "plain",
+        })
+    }
 }
 
 /// A command to run and the root it runs in.

@@ -3,6 +3,7 @@
 mod containers;
 mod failed;
 mod immutable;
+mod mounted;
 mod mounts;
 mod names;
 mod network;

@@ -157,12 +157,24 @@ pub fn make_all_private() -> Result<(), Error> {
 /// killed meanwhile would wait for its own answer for ever, because the waiting thread keeps the table of descriptors
 /// alive, and with it the connection that would otherwise end. Errors with the bare errno of mount(2).
 pub fn mount_apart(kind: &str, source: &str, at: &Path, options: &CStr) -> Result<(), Errno> {
-    let mount = || {
+    apart(|| rustix::mount::mount(source, at, kind, rustix::mount::MountFlags::empty(), options))
+}
+
+/// Has the kernel write back all that processes stored in the file system at `at`, through shared mappings too. As
+/// [`mount_apart`], for one that this process itself serves. Errors with the bare errno of open(2) or syncfs(2).
+pub fn write_back_apart(at: &Path) -> Result<(), Errno> {
+    use rustix::fs::{Mode, OFlags, open, syncfs};
+    apart(|| syncfs(open(at, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+}
+
+/// Has `work` done by a thread that holds none of this process's descriptors.
+fn apart(work: impl FnOnce() -> Result<(), Errno> + Send) -> Result<(), Errno> {
+    let work = || {
         leave_descriptors()?;
-        rustix::mount::mount(source, at, kind, rustix::mount::MountFlags::empty(), options)
+        work()
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("mount".into()).spawn_scoped(scope, mount);
+        let thread = std::thread::Builder::new().name("mount".into()).spawn_scoped(scope, work);
         let thread = thread.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))?;
         thread.join().unwrap_or(Err(Errno::IO))
     })

@@ -152,6 +152,12 @@ impl Root for Mounted {
         written
     }
 
+    fn snapshot(&self, tar: File) -> Result<Written, Error> {
+        let at = self.session.path();
+        rbuild_userns::mount::write_back_apart(at).named("write back", at)?;
+        self.overlay.freeze(tar, &[])
+    }
+
     fn discard(self: Box<Self>) -> Result<(), Error> {
         self.session.unmount()?;
         self.overlay.clear()

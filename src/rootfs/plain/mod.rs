@@ -166,6 +166,10 @@ impl Root for PlainRoot {
         Ok(written)
     }
 
+    fn snapshot(&self, tar: File) -> Result<Written, Error> {
+        Ok(self.write(tar, &[])?.0)
+    }
+
     fn discard(self: Box<Self>) -> Result<(), Error> {
         self.remove()
     }
