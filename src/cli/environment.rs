@@ -33,12 +33,23 @@ pub(super) fn auth_files() -> Vec<PathBuf> {
     }
     let below = |name: &str, rest: &str| env::var_os(name).map(|base| PathBuf::from(base).join(rest));
     let places = [
-        below("XDG_RUNTIME_DIR", "containers/auth.json"),
+        Some(login_file()),
         below("XDG_CONFIG_HOME", "containers/auth.json")
             .or_else(|| below("HOME", ".config/containers/auth.json")),
         below("DOCKER_CONFIG", "config.json").or_else(|| below("HOME", ".docker/config.json")),
     ];
     places.into_iter().flatten().collect()
+}
+
+/// The auth file that logins are written to (containers-auth.json(5), "FILES").
+pub(super) fn login_file() -> PathBuf {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("REGISTRY_AUTH_FILE").unwrap_or_else(|| {
+        let user = rustix::process::geteuid();
+        let runtime = set("XDG_RUNTIME_DIR").map(|base| base.join("containers"));
+        let runtime = runtime.unwrap_or_else(|| format!("/run/containers/{user}").into());
+        runtime.join("auth.json")
+    })
 }
 
 /// The proxy settings of this process, as RUN is to see them.

@@ -32,6 +32,8 @@ mod image_json;
 mod images;
 mod info;
 mod inspect;
+mod login;
+mod logout;
 mod mount;
 mod output;
 mod outputs;
@@ -109,6 +111,8 @@ enum Verb {
     Images(images::Args),
     Info(info::Args),
     Inspect(inspect::Args),
+    Login(login::Args),
+    Logout(logout::Args),
     Mount(mount::Args),
     Prune(prune::Args),
     Pull(pull::Args),
@@ -191,6 +195,8 @@ pub fn main() -> ExitCode {
         Verb::Images(args) => images::run(&args, &context),
         Verb::Info(args) => info::run(&args, &context),
         Verb::Inspect(args) => inspect::run(&args, &context),
+        Verb::Login(args) => login::run(&args, &context),
+        Verb::Logout(args) => logout::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),
         Verb::Mounted(_) | Verb::Unshare(_) => unreachable!("they are done by now"),
         Verb::Prune(args) => prune::run(&args, &context),

@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use super::Options;
 use super::error::{Error, printable};
-use crate::oci::Reference;
 
 /// The key under which Docker keeps its Hub's login.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
@@ -32,8 +31,12 @@ struct Keys {
     creds_store: Option<String>,
 }
 
-/// User and password for the repository of `reference`; `None` where nobody has logged in.
-pub(super) fn find(options: &Options, reference: &Reference) -> Result<Option<(String, String)>, Error> {
+/// User and password for a repository of `registry`; `None` where nobody has logged in.
+pub(super) fn find(
+    options: &Options,
+    registry: &str,
+    repository: &str,
+) -> Result<Option<(String, String)>, Error> {
     if let Some(given) = &options.credentials {
         return Ok(Some(given.clone()));
     }
@@ -45,20 +48,24 @@ pub(super) fn find(options: &Options, reference: &Reference) -> Result<Option<(S
             }
             Err(source) => return Err(Error::AuthFile { path: path.clone(), source }),
         };
-        if let Some(found) = find_in(path, &bytes, reference)? {
+        if let Some(found) = find_in(path, &bytes, registry, repository)? {
             return Ok(Some(found));
         }
     }
     Ok(None)
 }
 
-fn find_in(path: &Path, bytes: &[u8], reference: &Reference) -> Result<Option<(String, String)>, Error> {
-    let registry = reference.registry().unwrap_or_default();
+fn find_in(
+    path: &Path,
+    bytes: &[u8],
+    registry: &str,
+    repository: &str,
+) -> Result<Option<(String, String)>, Error> {
     let refuse =
         |why: String| Error::Credentials { path: path.to_owned(), registry: registry.to_owned(), why };
     let keys: Keys = serde_json::from_slice(bytes)
         .map_err(|source| Error::AuthFile { path: path.to_owned(), source: source.into() })?;
-    let Some(key) = choose(&keys, registry, reference.repository()) else { return Ok(None) };
+    let Some(key) = choose(&keys, registry, repository) else { return Ok(None) };
     match docker_credential::get_credential_from_reader(bytes, &key) {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(Some((user, password))),
         Ok(DockerCredential::IdentityToken(_)) => {
@@ -118,10 +125,17 @@ mod tests {
         "credHelpers": {"helped.example": "rbuild-test-absent"}
     }"#;
 
+    fn found_in(file: &str, name: &str) -> Result<Option<(String, String)>, Error> {
+        let (registry, repository) = name.split_once('/').unwrap_or((name, ""));
+        find_in(Path::new("auth.json"), file.as_bytes(), registry, repository)
+    }
+
     #[test]
     fn the_longest_key_wins() {
         for (name, want) in [
             ("r.example/a", Some(("u", "p"))),
+            ("r.example", Some(("u", "p"))),
+            ("docker.io", Some(("a", "b"))),
             ("r.example/team/a", Some(("a", "b"))),
             ("r.example/team/a/b/c", Some(("a", "b"))),
             ("r.example/team/secret", Some(("x", "y:z"))),
@@ -131,7 +145,7 @@ mod tests {
             ("empty.example/a", None),
             ("nobody.example/a", None),
         ] {
-            let found = find_in(Path::new("auth.json"), FILE.as_bytes(), &name.parse().unwrap()).unwrap();
+            let found = found_in(FILE, name).unwrap();
             let found = found.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
             assert_eq!(found, want, "{name}");
         }
@@ -146,7 +160,7 @@ mod tests {
             ("r.example/a", "{", "auth.json"),
             ("r.example/a", r#"{"auths": 5}"#, "auth.json"),
         ] {
-            let error = find_in(Path::new("auth.json"), file.as_bytes(), &name.parse().unwrap()).unwrap_err();
+            let error = found_in(file, name).unwrap_err();
             assert!(error.to_string().contains(want), "{name} with {file:.20}: {error}");
         }
     }
@@ -160,10 +174,9 @@ mod tests {
         std::fs::write(&first, r#"{"auths": {"r.example": {"auth": "dTpw"}}}"#).unwrap();
         std::fs::write(&second, r#"{"auths": {"r.example": {"auth": "YTpi"}}}"#).unwrap();
         let mut options = Options { auth_files: vec![absent, other, first, second], ..Options::default() };
-        let reference = "r.example/a".parse().unwrap();
-        assert_eq!(find(&options, &reference).unwrap(), Some(("u".to_owned(), "p".to_owned())));
+        assert_eq!(find(&options, "r.example", "a").unwrap(), Some(("u".to_owned(), "p".to_owned())));
         options.credentials = Some(("me".to_owned(), "mine".to_owned()));
-        assert_eq!(find(&options, &reference).unwrap(), Some(("me".to_owned(), "mine".to_owned())));
+        assert_eq!(find(&options, "r.example", "a").unwrap(), Some(("me".to_owned(), "mine".to_owned())));
         assert!(!format!("{options:?}").contains("mine"));
     }
 }

@@ -12,10 +12,12 @@
 //! before a person sees them.
 
 mod access;
+mod auth_file;
 mod blob;
 mod credentials;
 mod endpoint;
 mod error;
+mod login;
 mod manifest;
 mod runtime;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::oci::{Descriptor, Digest, Platform, Reference};
+pub use auth_file::AuthFile;
 pub use error::{Error, Refusal};
 use wire::Wire;
 
@@ -84,6 +87,19 @@ impl Client {
     /// A client that has not spoken to anyone yet. Errors with [`Error::Thread`] if its thread does not start.
     pub fn new(options: Options) -> Result<Self, Error> {
         Ok(Self { wire: Arc::new(Wire::new(options)?) })
+    }
+
+    /// Whether `registry` takes user and password. Errors with [`Error::Unauthorized`] if it does not; one that lets
+    /// everyone in takes them all.
+    pub fn check_login(&self, registry: &str, user: &str, password: &str) -> Result<(), Error> {
+        login::check(&self.wire, registry, user, password)
+    }
+
+    /// The login for `registry`, or for a repository's beginning behind a slash; `None` where nobody has logged in. Errors
+    /// with [`Error::AuthFile`] or [`Error::Credentials`] if one cannot be had.
+    pub fn login(&self, key: &str) -> Result<Option<(String, String)>, Error> {
+        let (registry, path) = key.split_once('/').unwrap_or((key, ""));
+        credentials::find(&self.wire.options, registry, path)
     }
 
     /// The manifest or index at `reference`, at most 4 MiB long, of one of the types of

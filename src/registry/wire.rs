@@ -92,8 +92,8 @@ impl Wire {
         let grant = if let Some(grant) = known {
             grant
         } else {
-            let login = credentials::find(&self.options, reference)?;
             let repository = reference.repository();
+            let login = credentials::find(&self.options, registry, repository)?;
             let grant = authorize(&self.runtime, &endpoint, subject, repository, login, action)?;
             lock(&self.grants).insert(key, grant.clone());
             grant

@@ -24,6 +24,7 @@ mod image;
 mod kill;
 mod lanes;
 mod limits;
+mod login;
 #[path = "../loopback/mod.rs"]
 mod loopback;
 mod manual;

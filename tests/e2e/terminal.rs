@@ -11,9 +11,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 
 use crate::build::BUSYBOX;
+use crate::login::Registry;
 use crate::support::World;
 
 /// How long a screen may take to show something.
@@ -245,4 +246,31 @@ fn other_ways_to_be_shown() {
     with("loud", &[]).fails(125, "BUILDKIT_PROGRESS=loud: expected auto, plain, tty, rawjson or quiet");
     with("", &["--progress=tty"]).fails(125, "--progress=tty: standard error is not a terminal");
     with("", &["-q", "--progress=plain"]).fails(125, "--quiet and --progress contradict each other");
+}
+
+#[test]
+fn a_password_is_typed_unseen_and_the_terminal_is_as_before() {
+    let world = World::new();
+    let Some(registry) = Registry::start(&world) else { return };
+    for (typed, last, code) in [
+        (&b"secreX\x7ft\r"[..], "Login Succeeded!", 0),
+        (b"wrong\r", "does not take", 125),
+        (b"sec\x03", "interrupted", 130),
+    ] {
+        let auth = world.path(&format!("auth.{code}.json"));
+        let mut command = world.command();
+        command.args(["login", "--authfile"]).arg(auth).arg(registry.address.to_string());
+        let mut terminal = Terminal::start(command, 10, 100);
+        let name = ptsname(&terminal.master, Vec::new()).unwrap();
+        let slave = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let before = tcgetattr(&slave).unwrap();
+        terminal.until(|shown| has(shown, "Username:"));
+        terminal.master.write_all("u\u{e9}\x7fser\r".as_bytes()).unwrap();
+        terminal.until(|shown| has(shown, "Username: user") && has(shown, "Password:"));
+        terminal.master.write_all(typed).unwrap();
+        let shown = terminal.until(|shown| has(shown, last));
+        assert!(!has(&shown, "sec"), "{shown:#?}");
+        assert_eq!(terminal.program.wait().unwrap().code(), Some(code), "{last}");
+        assert_eq!(tcgetattr(&slave).unwrap().local_modes, before.local_modes, "{last}");
+    }
 }

@@ -125,14 +125,18 @@ fn token_server(dir: &Path) -> Server {
             return Reply::new(401)
                 .json(r#"{"errors":[{"code":"UNAUTHORIZED","message":"wrong password"}]}"#);
         }
-        let scope = request.path.split(['?', '&']).find_map(|pair| pair.strip_prefix("scope=")).unwrap();
-        let scope = scope.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
-        let [_, name, actions] = scope.split(':').collect::<Vec<_>>()[..] else { panic!("{scope}") };
-        let actions = actions.replace(',', r#"",""#);
+        // A login asks for no scope, and gets a token that opens nothing.
+        let scope = request.path.split(['?', '&']).find_map(|pair| pair.strip_prefix("scope="));
+        let access = scope.map_or_else(String::new, |scope| {
+            let scope = scope.replace("%3A", ":").replace("%2F", "/").replace("%2C", ",");
+            let [_, name, actions] = scope.split(':').collect::<Vec<_>>()[..] else { panic!("{scope}") };
+            let actions = actions.replace(',', r#"",""#);
+            format!(r#"{{"type":"repository","name":"{name}","actions":["{actions}"]}}"#)
+        });
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
         let head = format!(r#"{{"typ":"JWT","alg":"RS256","x5c":["{certificate}"]}}"#);
         let claims = format!(
-            r#"{{"iss":"i","sub":"user","aud":"s","exp":{},"nbf":{},"iat":{now},"jti":"1","access":[{{"type":"repository","name":"{name}","actions":["{actions}"]}}]}}"#,
+            r#"{{"iss":"i","sub":"user","aud":"s","exp":{},"nbf":{},"iat":{now},"jti":"1","access":[{access}]}}"#,
             now + 300,
             now - 60
         );

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::daemon::{Access, Daemon, LOGIN};
 use super::{client, patient, told};
 use crate::oci::{Descriptor, Digest, Reference, media_type};
-use crate::registry::Options;
+use crate::registry::{Error, Options};
 
 /// Larger than any buffer on the way.
 const SIZE: usize = 3 * 1024 * 1024 + 17;
@@ -131,4 +131,18 @@ fn tls_is_found_and_checked_even_here() {
     let error = told(client(patient()).manifest(&name)).unwrap_err();
     assert!(error.contains("TLS with 127.0.0.1") && error.contains("--tls-verify=false"), "{error}");
     round_trip(&Options { insecure: true, ..patient() }, &name);
+}
+
+#[test]
+fn a_login_is_checked_with_the_registry() {
+    for access in [Access::Anyone, Access::Basic, Access::Token] {
+        let Some(daemon) = Daemon::start(access) else { return };
+        let registry = daemon.address().to_string();
+        client(patient()).check_login(&registry, LOGIN.0, LOGIN.1).unwrap();
+        let wrong = client(patient()).check_login(&registry, LOGIN.0, "wrong");
+        match access {
+            Access::Anyone => wrong.unwrap(),
+            _ => assert!(matches!(wrong, Err(Error::Unauthorized { .. })), "{access:?}: {wrong:?}"),
+        }
+    }
 }
