@@ -15,7 +15,7 @@ use crate::dockerfile::Copy;
 use crate::oci::{Descriptor, ImageConfig, Platform, media_type};
 use crate::progress::Sink;
 use crate::registry::Client;
-use crate::runtime::{Cancel, Exit, Keep, Tracing};
+use crate::runtime::{Cancel, Exit, Input, Keep, Tracing};
 use crate::store::{Image, LayerRecord, Store};
 use crate::transfer::INLINE;
 
@@ -46,6 +46,8 @@ pub struct Command {
     pub cwd: Option<String>,
     /// Variables besides those of the config, the stronger ones.
     pub env: Vec<(String, String)>,
+    /// Variables where the config says nothing of them.
+    pub fallback_env: Vec<(String, String)>,
     /// What `--mount` says that shows something of an image, a cache, a secret or an agent.
     pub mounts: Vec<String>,
 }
@@ -126,8 +128,8 @@ impl<'a> Bench<'a> {
         Ok(Copied { content })
     }
 
-    /// Runs a command on the root of `piece`, where what it changes stays however it ends.
-    pub fn run(&self, piece: &mut Piece, command: &Command) -> Result<Exit, StepError> {
+    /// Runs a command on the root of `piece`, where what it changes stays however it ends. It reads `input`.
+    pub fn run(&self, piece: &mut Piece, command: &Command, input: Input<'_>) -> Result<Exit, StepError> {
         let executor = &self.executor;
         let mut stage = Stage::on_piece(piece);
         let config = &mut stage.image.config;
@@ -136,8 +138,14 @@ impl<'a> Bench<'a> {
         if config.env("PATH").is_none() {
             config.set_env("PATH", super::stage::DEFAULT_PATH);
         }
+        for (name, value) in &command.fallback_env {
+            if config.env(name).is_none() {
+                config.set_env(name, value);
+            }
+        }
         command.env.iter().for_each(|(name, value)| config.set_env(name, value));
-        let mounts = executor.plan_words(&stage, command.mounts.iter().map(String::as_str))?;
+        let words = command.mounts.iter().map(String::as_str);
+        let mounts = executor.plan_words(&stage, words, &|value| Ok(value.to_owned()))?;
         let work = Work {
             program: Program { args: command.args.clone(), script: None },
             network: executor.options.confinement.network.clone(),
@@ -145,7 +153,7 @@ impl<'a> Bench<'a> {
             mounts,
             tracing: Tracing::Off,
         };
-        let ended = executor.carry_out(&stage, &work, Keep::Always)?;
+        let ended = executor.carry_out(&stage, &work, input, Keep::Always)?;
         piece.add(ended.layer);
         Ok(ended.exit)
     }

@@ -19,7 +19,7 @@ use crate::dockerfile::Run;
 use crate::oci::Platform;
 use crate::progress::Event;
 use crate::runtime::{
-    self, Access, Exit, Job, Keep, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
+    self, Access, Exit, Input, Job, Keep, LayerFiles, Mount, Network, ProcessSpec, Security, Traced, Tracing,
 };
 use crate::store::{CacheKey, CacheRecord, LayerRecord};
 
@@ -147,7 +147,7 @@ impl Executor<'_> {
         stage: &Stage,
         work: &Work,
     ) -> Result<(Option<LayerRecord>, Option<Traced>), StepError> {
-        let ended = self.carry_out(stage, work, Keep::Offered)?;
+        let ended = self.carry_out(stage, work, Input::Nothing, Keep::Offered)?;
         if ended.exit == Exit::Code(0) {
             return Ok((ended.layer, ended.traced));
         }
@@ -159,8 +159,15 @@ impl Executor<'_> {
         Err(StepError::Failed { command: work.program.args.join(" "), exit, out_of_memory, foreign })
     }
 
-    /// Runs the program on the stage's root. Of the ends that `keep` tells what it changed is stored.
-    pub(super) fn carry_out(&self, stage: &Stage, work: &Work, keep: Keep) -> Result<Ended, StepError> {
+    /// Runs the program on the stage's root, where it reads `input`. After the ends that `keep` tells what it changed is
+    /// stored.
+    pub(super) fn carry_out(
+        &self,
+        stage: &Stage,
+        work: &Work,
+        input: Input<'_>,
+        keep: Keep,
+    ) -> Result<Ended, StepError> {
         let program = &work.program;
         let ready = self.ready_mounts(stage, &work.mounts)?;
         let live = self.store.lease_live()?;
@@ -190,10 +197,11 @@ impl Executor<'_> {
         let told = |stream, bytes: &[u8]| {
             self.sink.event(Event::Output { stage: label, stream, bytes: bytes.to_vec() });
         };
-        let outcome = self.sandbox.get()?.run(&job, file, &told).map_err(|error| match error {
-            runtime::Error::Cancelled => StepError::Cancelled,
-            other => StepError::Runtime(other),
-        })?;
+        let outcome =
+            self.sandbox.get()?.run_with(&job, file, input, &told).map_err(|error| match error {
+                runtime::Error::Cancelled => StepError::Cancelled,
+                other => StepError::Runtime(other),
+            })?;
         let changed = outcome.layer.filter(|layer| layer.entries > 0);
         let (exit, traced, out_of_memory) = (outcome.exit, outcome.traced, outcome.out_of_memory);
         let layer = match changed.map(|layer| self.store.commit_layer(tar, &layer)).transpose() {

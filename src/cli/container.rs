@@ -8,19 +8,23 @@ use super::{Context, registry};
 use crate::container::{self, Container, Means};
 use crate::progress::Sink;
 use crate::registry::Client;
+use crate::runtime;
 use crate::store::Store;
 use crate::web;
 
 /// What a verb on a container works with.
 pub(super) struct Workplace {
     pub store: Store,
+    /// How the sandbox of a command is started.
+    pub sandbox: runtime::Options,
     client: Client,
     web: web::Options,
 }
 
 impl Workplace {
     pub(super) fn open(context: &Context, registry: &registry::Args) -> Result<Self, Failure> {
-        Ok(Self { store: context.store()?, client: registry.client()?, web: registry.web() })
+        let (store, sandbox) = (context.store()?, context.sandbox());
+        Ok(Self { store, sandbox, client: registry.client()?, web: registry.web() })
     }
 
     /// Has `work` done. On a terminal it is shown what moves meanwhile, unless `quiet`.
@@ -56,7 +60,7 @@ impl Workplace {
             cancel: &context.cancel,
             sink,
             web: self.web.clone(),
-            sandbox: context.sandbox(),
+            sandbox: self.sandbox.clone(),
             rootfs: context.global.rootfs,
         };
         work(&means).map_err(|error| Failure::of_container(&error))

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use rbuild_userns::idmap::{Choice, Mode};
 
 use super::failure::Failure;
+use crate::container::Record;
 use crate::runtime::RootfsChoice;
 
 /// Where the store is if `--root` does not say.
@@ -65,6 +66,19 @@ pub(super) fn assignment(text: &str) -> Option<(String, String)> {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.to_owned(), env::var(text).ok()?)),
     }
+}
+
+/// Whether the history of an image is to tell of a command on its container: as `--add-history` says, else as the
+/// environment does.
+pub(super) fn record(given: Option<bool>) -> Result<Record, Failure> {
+    let told = env::var("BUILDAH_HISTORY").unwrap_or_default();
+    let wanted = match (given, &*told.to_ascii_lowercase()) {
+        (Some(given), _) => given,
+        (None, "" | "0" | "false" | "f") => false,
+        (None, "1" | "true" | "t") => true,
+        (None, _) => return Err(Failure::new(format!("BUILDAH_HISTORY={told:?}: expected true or false"))),
+    };
+    Ok(if wanted { Record::Told } else { Record::Silent })
 }
 
 /// `--idmap`.

@@ -52,6 +52,7 @@ mod size;
 mod ssh;
 mod step;
 mod tag;
+mod terminal;
 mod timeline;
 mod umount;
 mod unshare;
@@ -226,6 +227,7 @@ fn stop_on_signals(cancel: &Cancel) -> std::io::Result<()> {
     rbuild_userns::interrupt::watch(move |signal| {
         if cancel.is_cancelled() {
             progress::restore();
+            terminal::restore();
             std::process::exit(128 + signal);
         }
         failure::stopped_by(signal);
@@ -233,6 +235,7 @@ fn stop_on_signals(cancel: &Cancel) -> std::io::Result<()> {
         std::thread::spawn(move || {
             std::thread::sleep(PATIENCE);
             progress::restore();
+            terminal::restore();
             std::process::exit(128 + signal);
         });
     })

@@ -1,13 +1,16 @@
 //! `rbuild run`.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd as _;
 
 use super::container::Workplace;
 use super::failure::Failure;
-use super::{Context, environment, registry, step};
+use super::terminal::{self, Raw};
+use super::{Context, environment, registry, secrets, ssh, step};
 use crate::build::Command;
-use crate::container;
+use crate::container::{self, Run};
 use crate::progress::{Event, Sink, Stream};
+use crate::runtime::{Exit, Input};
 
 /// Run a command in a working container
 #[derive(clap::Args)]
@@ -21,6 +24,22 @@ pub(super) struct Args {
     /// Where it starts [default: the container's]
     #[arg(long = "workingdir", alias = "cwd", value_name = "DIR")]
     workingdir: Option<String>,
+    /// Give it a terminal of its own [default: if standard input is one]
+    #[arg(short, long, visible_alias = "tty", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true)]
+    terminal: Option<bool>,
+    /// A secret for --mount=type=secret; may be given several times
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|env=NAME]", value_parser = secrets::wanted)]
+    secrets: Vec<secrets::Wanted>,
+    /// An ssh agent or keys for --mount=type=ssh; may be given several times
+    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|KEY,…]", value_parser = ssh::wanted)]
+    ssh: Vec<ssh::Wanted>,
+    /// Have the history of an image tell of it [default: `$BUILDAH_HISTORY`, else false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    add_history: Option<bool>,
+    /// Exit codes of the command that mean success besides 0
+    #[arg(long, value_name = "CODE", value_delimiter = ',')]
+    valid_exit_codes: Vec<i32>,
     /// The container: a name or an id
     container: String,
     /// The command and its arguments
@@ -30,21 +49,45 @@ pub(super) struct Args {
     step: step::Args,
 }
 
-pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
-    let workplace = Workplace::open(context, &registry::Args::default())?;
-    let confinement = args.step.confinement()?;
+pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
+    let mut workplace = Workplace::open(context, &registry::Args::default())?;
+    workplace.sandbox.groups = args.step.groups()?;
+    workplace.sandbox.maps = args.step.maps()?;
+    let has_terminal = args.terminal.unwrap_or_else(terminal::is_there);
+    let term = environment::assignment("TERM").filter(|_| has_terminal);
     let command = Command {
         args: args.command,
         user: args.user,
         cwd: args.workingdir,
         env: args.env.iter().filter_map(|text| environment::assignment(text)).collect(),
-        mounts: Vec::new(),
+        fallback_env: term.into_iter().collect(),
+        mounts: args.step.take_mounts(),
+    };
+    let stdin = io::stdin();
+    let wanted = Run {
+        command,
+        input: if has_terminal {
+            Input::Terminal { from: stdin.as_fd(), size: &terminal::size }
+        } else {
+            Input::Pipe(stdin.as_fd())
+        },
+        secrets: secrets::read(&args.secrets)?,
+        agents: ssh::backends(&args.ssh)?,
+        network: args.step.network(),
+        further_groups: args.step.further_groups(),
+        proxies: args.step.proxies(),
+        record: environment::record(args.add_history)?,
+        confinement: args.step.confinement()?,
     };
     let exit = workplace.with_sink(context, &PassedOn, |means| {
         let mut held = means.hold(&args.container)?;
-        container::run(means, &mut held, &command, confinement)
+        let _raw = has_terminal.then(Raw::begin).transpose().map_err(container::Error::Terminal)?;
+        container::run(means, &mut held, wanted)
     })?;
-    Failure::of_exit(exit)
+    match exit {
+        Exit::Code(code) if args.valid_exit_codes.contains(&code) => Ok(()),
+        exit => Failure::of_exit(exit),
+    }
 }
 
 /// Passes on what the command writes, byte for byte.

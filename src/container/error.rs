@@ -32,6 +32,9 @@ pub enum Error {
     /// Whoever asked for it thought better of it.
     #[error("cancelled")]
     Cancelled,
+    /// The user's terminal cannot be taken.
+    #[error("standard input is a terminal that cannot be taken: {0}")]
+    Terminal(#[source] std::io::Error),
     /// A setting that says nothing.
     #[error("{0}")]
     Setting(String),

@@ -1,25 +1,93 @@
 //! `run`: a command on the root of a container.
 
-use super::{Error, Held, Means};
-use crate::build::{Command, Context, Options};
-use crate::runtime::{Confinement, Exit};
+use std::collections::BTreeMap;
 
-/// Runs `command` in a container and keeps what it changed, however it ends. A command that fails is no error: see what is
-/// returned. `confinement` is what the container says of it, with what this command wants otherwise.
+use super::{Container, Error, Held, Means};
+use crate::agent::Backend;
+use crate::build::{Command, Context, Options};
+use crate::oci::History;
+use crate::runtime::{Confinement, Exit, Input, Names, Network, Secret};
+
+/// A command for a container.
+pub struct Run<'a> {
+    /// What is executed, as whom and where.
+    pub command: Command,
+    /// What it reads.
+    pub input: Input<'a>,
+    /// What it runs in, where that is not what the container says.
+    pub confinement: Confinement,
+    /// Which network it sees; `None`: what the container says.
+    pub network: Option<Network>,
+    /// What `--mount=type=secret` shows, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What answers `--mount=type=ssh`, by id.
+    pub agents: BTreeMap<String, Backend>,
+    /// Groups besides those of the user: names of the image, or numbers.
+    pub further_groups: Vec<String>,
+    /// Proxy settings, which reach no image.
+    pub proxies: BTreeMap<String, String>,
+    /// Whether the history of an image will tell of it.
+    pub record: Record,
+}
+
+/// Whether the history of an image will tell of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Record {
+    /// No.
+    #[default]
+    Silent,
+    /// Yes, in an entry of its own (`--add-history`).
+    Told,
+}
+
+/// Runs a command in a container and keeps what it changed, however it ends. A command that fails is no error: see what is
+/// returned.
 ///
 /// Errors leave the container as it was.
-pub fn run(
-    means: &Means<'_>,
-    held: &mut Held,
-    command: &Command,
-    confinement: Confinement,
-) -> Result<Exit, Error> {
-    let options = Options { confinement, ..means.options() };
+pub fn run(means: &Means<'_>, held: &mut Held, run: Run<'_>) -> Result<Exit, Error> {
+    let Run { command, input, confinement, network, secrets, agents, further_groups, proxies, record } = run;
+    let confinement = joined(held.container(), confinement, network);
+    let options = Options { proxies, confinement, secrets, agents, further_groups, ..means.options() };
     let bench = means.bench(Context::empty("no context"), &options)?;
     bench.sweep()?;
     let mut state = held.container().state.clone();
-    let exit = bench.run(&mut state.piece, command)?;
+    let exit = bench.run(&mut state.piece, &command, input)?;
     bench.close()?;
+    if record == Record::Told {
+        let shell = state.piece.image.config.shell.clone();
+        let shell = shell.map_or_else(|| "/bin/sh -c".to_owned(), |words| words.join(" "));
+        tell(&mut state.piece.image.history, format!("{shell} {}", command.args.join(" ")));
+    }
     held.save(state)?;
     Ok(exit)
+}
+
+/// Adds an entry to the history that has no layer of its own.
+pub(super) fn tell(history: &mut Vec<History>, created_by: String) {
+    let created = Some(jiff::Timestamp::now().to_string());
+    history.push(History { created, created_by: Some(created_by), empty_layer: true, ..History::default() });
+}
+
+/// What the container says, but where `asked` has something else than the usual. The mounts and devices of both are shown; of
+/// two in one place that which was asked for now.
+fn joined(container: &Container, asked: Confinement, network: Option<Network>) -> Confinement {
+    let (own, usual) = (container.state.confinement.clone(), Confinement::default());
+    let mut mounts = own.mounts;
+    mounts.retain(|mount| asked.mounts.iter().all(|other| other.target != mount.target));
+    mounts.extend(asked.mounts);
+    let names = if asked.names == usual.names { own.names } else { asked.names };
+    let hostname = if names.hostname == usual.names.hostname {
+        container.id[..12].to_owned()
+    } else {
+        names.hostname.clone()
+    };
+    Confinement {
+        security: if asked.security == usual.security { own.security } else { asked.security },
+        limits: if asked.limits == usual.limits { own.limits } else { asked.limits },
+        namespaces: if asked.namespaces == usual.namespaces { own.namespaces } else { asked.namespaces },
+        devices: [own.devices, asked.devices].concat(),
+        network: network.unwrap_or(own.network),
+        names: Names { hostname, ..names },
+        mounts,
+    }
 }

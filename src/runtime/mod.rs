@@ -17,6 +17,7 @@ mod device;
 mod enter;
 mod error;
 mod examination;
+mod input;
 mod limits;
 mod mount;
 mod names;
@@ -43,6 +44,8 @@ pub use device::Device;
 pub use enter::enter;
 pub use error::Error;
 pub use examination::{Capability, Examination, Missing, Taken};
+pub(crate) use input::Stdin;
+pub use input::{Input, WindowSize};
 pub use limits::{Limits, RESOURCES, ResourceLimit, Shared};
 pub use mount::{
     Access, Attributes, Bind, CacheDirectory, Content, Layers, Mount, Overlay, Owner, Propagation, Reach,

@@ -9,9 +9,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::Wake;
 use super::cgroup::ControlGroup;
+use super::input::{Feed, Stdin};
 use super::start::pipe;
 use super::wire::{Attempt, Channel, Interrupt, Reply, Request, Trials};
-use super::{Error, Job, LayerFiles, Network, Outcome, Owners, RootfsChoice, Sandbox};
+use super::{Error, Input, Job, LayerFiles, Network, Outcome, Owners, RootfsChoice, Sandbox, WindowSize};
 use crate::fuse::{NoRings, Transport};
 use crate::progress::Stream;
 
@@ -19,6 +20,10 @@ use crate::progress::Stream;
 const CHUNK: usize = 64 << 10;
 /// How long a cancelled job may take to end by itself; then the whole sandbox is ended.
 const STOPPING: Duration = Duration::from_secs(10);
+
+/// How often the size of a terminal is looked at. A signal tells of a change, but it would have to be blocked in every
+/// thread before there is any.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What works in a sandbox.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,8 +40,8 @@ pub struct Probe {
 pub type Probed = (RootfsChoice, Result<(), String>);
 
 impl Sandbox {
-    /// Runs one job. `tar` receives the frozen layer; `output` what the command writes. May be called from several
-    /// threads.
+    /// Runs one job that reads nothing. `tar` receives the frozen layer; `output` what the command writes. May be called from
+    /// several threads.
     ///
     /// Errors with [`Error::Cancelled`] if cancelled before or meanwhile; the command is then gone. A command that fails is
     /// no error: see [`Outcome::exit`].
@@ -46,12 +51,23 @@ impl Sandbox {
         tar: File,
         output: &(dyn Fn(Stream, &[u8]) + Sync),
     ) -> Result<Outcome, Error> {
+        self.run_with(job, tar, Input::Nothing, output)
+    }
+
+    /// The same, and it reads `input`.
+    pub fn run_with(
+        &self,
+        job: &Job,
+        tar: File,
+        input: Input<'_>,
+        output: &(dyn Fn(Stream, &[u8]) + Sync),
+    ) -> Result<Outcome, Error> {
         let mut job = job.clone();
         let Some(group) = ControlGroup::make(&job.confinement.limits.shared)? else {
-            return self.run_in_group(job, tar, output);
+            return self.run_in_group(job, tar, input, output);
         };
         job.confinement.limits.group = Some(group.path().to_path_buf());
-        let ran = self.run_in_group(job, tar, output);
+        let ran = self.run_in_group(job, tar, input, output);
         let out_of_memory = group.out_of_memory();
         match (ran, group.remove()) {
             (Ok(outcome), removed) => {
@@ -68,20 +84,34 @@ impl Sandbox {
         &self,
         job: Job,
         tar: File,
+        input: Input<'_>,
         output: &(dyn Fn(Stream, &[u8]) + Sync),
     ) -> Result<Outcome, Error> {
         let wake = self.cancel.subscribe()?;
         let (stdout, stdout_writer) = pipe()?;
         let (stderr, stderr_writer) = pipe()?;
         let channel = self.connect(Some(&job.live), job.shelf.as_deref())?;
-        let request = Request::Run(Box::new(job));
-        channel.send(&request, &[tar.as_fd(), stdout_writer.as_fd(), stderr_writer.as_fd()])?;
-        drop((tar, stdout_writer, stderr_writer));
+        let mut with = vec![OwnedFd::from(tar), stdout_writer, stderr_writer];
+        let (stdin, feed) = match input {
+            Input::Nothing => (Stdin::Null, Feed::nothing()),
+            Input::Pipe(from) => {
+                let (reader, writer) = pipe()?;
+                with.push(reader);
+                (Stdin::Pipe, Feed::pipe(from, writer)?)
+            }
+            // it begins when the terminal is there
+            Input::Terminal { size, .. } => (Stdin::Terminal(size()), Feed::nothing()),
+        };
+        let descriptors: Vec<_> = with.iter().map(AsFd::as_fd).collect();
+        channel.send(&Request::Run(Box::new(job), stdin), &descriptors)?;
+        drop(with);
         let outputs = [
             Output { stream: Stream::Stdout, pipe: Some(stdout) },
             Output { stream: Stream::Stderr, pipe: Some(stderr) },
         ];
-        let mut watch = Watch { sandbox: self, channel, wake, outputs, output, stopping: None };
+        let terminal = None;
+        let mut watch =
+            Watch { sandbox: self, channel, wake, input, feed, terminal, outputs, output, stopping: None };
         let reply = watch.until_reply()?;
         watch.drain()?;
         if self.cancel.is_cancelled() {
@@ -198,11 +228,21 @@ struct Output {
     pipe: Option<OwnedFd>,
 }
 
+/// The terminal of a command.
+struct Terminal {
+    /// Its outer end.
+    master: OwnedFd,
+    size: WindowSize,
+}
+
 /// A job being watched.
 struct Watch<'a> {
     sandbox: &'a Sandbox,
     channel: Channel,
     wake: Wake,
+    input: Input<'a>,
+    feed: Feed<'a>,
+    terminal: Option<Terminal>,
     outputs: [Output; 2],
     output: &'a (dyn Fn(Stream, &[u8]) + Sync),
     /// Until when a cancelled job may take.
@@ -213,6 +253,7 @@ struct Watch<'a> {
 struct Ready {
     reply: bool,
     wake: bool,
+    input: bool,
     outputs: [bool; 2],
 }
 
@@ -221,8 +262,15 @@ impl Watch<'_> {
         loop {
             let ready = self.poll(self.timeout())?;
             self.copy(ready.outputs)?;
+            if ready.input {
+                self.feed.advance()?;
+            }
+            self.resize()?;
             if ready.reply {
-                return self.channel.receive_any()?.ok_or_else(|| self.lost());
+                match self.channel.receive_any()?.ok_or_else(|| self.lost())? {
+                    (Reply::Terminal, descriptors) => self.take_terminal(descriptors)?,
+                    answer => return Ok(answer),
+                }
             }
             match self.stopping {
                 None if ready.wake => self.stop()?,
@@ -236,9 +284,34 @@ impl Watch<'_> {
         }
     }
 
+    /// Begins to type and to read at the terminal of the command: it has no other streams.
+    fn take_terminal(&mut self, mut descriptors: Vec<OwnedFd>) -> Result<(), Error> {
+        let (Some(master), Input::Terminal { from, size }) = (descriptors.pop(), self.input) else {
+            return Err(Error::Protocol("a terminal that nobody asked for".to_owned()));
+        };
+        self.feed = Feed::terminal(from, master.try_clone()?)?;
+        self.outputs[0].pipe = Some(master.try_clone()?);
+        self.terminal = Some(Terminal { master, size: size() });
+        Ok(())
+    }
+
+    /// Makes the command's terminal as large as the user's by now.
+    fn resize(&mut self) -> Result<(), Error> {
+        let (Some(terminal), Input::Terminal { size, .. }) = (&mut self.terminal, self.input) else {
+            return Ok(());
+        };
+        let now = size();
+        if now != terminal.size {
+            now.set(&terminal.master)?;
+            terminal.size = now;
+        }
+        Ok(())
+    }
+
     /// No process of the command is left, so whatever it wrote is in the pipes. A descriptor that it gave away to a
     /// process of the host would keep a pipe open: its end is not waited for.
     fn drain(&mut self) -> Result<(), Error> {
+        self.feed = Feed::nothing();
         loop {
             let ready = self.poll(Some(Timespec::default()))?.outputs;
             if ready == [false; 2] {
@@ -265,36 +338,33 @@ impl Watch<'_> {
     }
 
     fn timeout(&self) -> Option<Timespec> {
-        let left = self.stopping?.saturating_duration_since(Instant::now());
+        let left = match (self.stopping, &self.terminal) {
+            (Some(deadline), _) => deadline.saturating_duration_since(Instant::now()),
+            (None, Some(_)) => LOOK,
+            (None, None) => return None,
+        };
         Some(Timespec::try_from(left).expect("a few seconds"))
     }
 
     fn poll(&self, timeout: Option<Timespec>) -> Result<Ready, Error> {
         let mut polled = vec![PollFd::new(&self.channel, PollFlags::IN)];
         // the wake descriptor stays readable for good: it is waited for once
-        if self.stopping.is_none() {
-            polled.push(PollFd::new(&self.wake, PollFlags::IN));
-        }
-        let before_outputs = polled.len();
-        polled.extend(
-            self.outputs
-                .iter()
-                .filter_map(|output| output.pipe.as_ref())
-                .map(|pipe| PollFd::new(pipe, PollFlags::IN)),
-        );
+        let wake =
+            place(&mut polled, self.stopping.is_none().then(|| PollFd::new(&self.wake, PollFlags::IN)));
+        let input = place(&mut polled, self.feed.polled());
+        let outputs = self.outputs.each_ref().map(|output| {
+            place(&mut polled, output.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)))
+        });
         match rustix::event::poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
-        let mut open_outputs = polled[before_outputs..].iter();
+        let is_ready = |place: Option<usize>| place.is_some_and(|at| !polled[at].revents().is_empty());
         Ok(Ready {
-            reply: is_ready(&polled[0]),
-            wake: before_outputs > 1 && is_ready(&polled[1]),
-            outputs: self
-                .outputs
-                .each_ref()
-                .map(|output| output.pipe.is_some() && open_outputs.next().is_some_and(is_ready)),
+            reply: is_ready(Some(0)),
+            wake: is_ready(wake),
+            input: is_ready(input),
+            outputs: outputs.map(is_ready),
         })
     }
 
@@ -303,12 +373,19 @@ impl Watch<'_> {
             let Some(pipe) = &output.pipe else { continue };
             let mut chunk = vec![0; CHUNK];
             match rustix::io::read(pipe, &mut chunk) {
-                Ok(0) => output.pipe = None,
+                // EIO: nobody has the terminal open any more
+                Ok(0) | Err(rustix::io::Errno::IO) => output.pipe = None,
                 Ok(len) => (self.output)(output.stream, &chunk[..len]),
-                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
         Ok(())
     }
+}
+
+/// Adds what is to be waited for, if anything is, and says where.
+fn place<'p>(polled: &mut Vec<PollFd<'p>>, one: Option<PollFd<'p>>) -> Option<usize> {
+    polled.push(one?);
+    Some(polled.len() - 1)
 }

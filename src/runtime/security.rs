@@ -19,7 +19,7 @@ pub const DEFAULT_CAPABILITIES: [&str; 11] = [
 ];
 
 /// What a command may do; the default is that of container engines.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Security {
     /// Names such as `CAP_CHOWN`; the process's bounding, permitted, effective set (effective only for uid 0).
     pub capabilities: Vec<String>,

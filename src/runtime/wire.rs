@@ -13,7 +13,7 @@ use rustix::fs::MemfdFlags;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Exit, Groups, Job, LayerFiles, Network, RootfsChoice, Traced};
+use super::{Error, Exit, Groups, Job, LayerFiles, Network, RootfsChoice, Stdin, Traced};
 use crate::fuse::{NoRings, Transport};
 use crate::layer::Written;
 use crate::oci::DiffId;
@@ -66,8 +66,8 @@ pub(crate) struct Connect {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Request {
-    /// Run a command. Descriptors: the tar to write, standard output, standard error.
-    Run(Box<Job>),
+    /// Run a command. Descriptors: the tar to write, standard output, standard error, and of a pipe the standard input.
+    Run(Box<Job>, Stdin),
     /// Try every driver with this scratch directory.
     Probe(PathBuf),
     /// Try what else a step may need of the kernel.
@@ -128,6 +128,8 @@ pub(crate) enum Reply {
         /// What comes of the trace.
         trace: Told,
     },
+    /// The terminal of the command, by its other end, which comes along. The answer proper follows.
+    Terminal,
     /// It was stopped as asked.
     Stopped,
     /// What works.

@@ -62,6 +62,7 @@ mod supervisor;
 mod sweep;
 mod system;
 mod target;
+mod terminal;
 mod trial;
 
 use std::ffi::OsString;

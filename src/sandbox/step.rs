@@ -16,14 +16,26 @@ use super::held::{KeptBy, Owned};
 use super::names::Files;
 use super::root::{Made, StepRoot};
 use super::target::{Stray, Stub};
-use super::{BROKEN, Error, credentials, exec, label, mounts, names, system};
+use super::{BROKEN, Error, credentials, exec, label, mounts, names, system, terminal};
 use crate::runtime::wire::{Channel, in_words};
-use crate::runtime::{self, Job};
+use crate::runtime::{self, Job, WindowSize};
 
-/// The writing ends of the pipes that the coordinator reads.
-pub(super) struct Outputs {
+/// What a command reads and writes.
+pub(super) struct Streams {
+    pub input: Input,
+    /// The writing ends of the pipes that the coordinator reads; a terminal takes their place.
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+}
+
+/// Where a command reads.
+pub(super) enum Input {
+    /// Nowhere.
+    Null,
+    /// From this pipe.
+    Pipe(OwnedFd),
+    /// At a terminal of its own, of this size.
+    Terminal(WindowSize),
 }
 
 /// What a step tells the supervisor before it turns into the command.
@@ -36,6 +48,8 @@ enum News {
     Owned(Vec<Owned>),
     /// The root is complete. These paths were made in it for the sake of mounts.
     Complete(Vec<PathBuf>),
+    /// The command has a terminal, whose other end comes along.
+    Terminal,
     /// Some system calls are handed over: where they arrive comes along. Until they are answered the step waits.
     Listening,
     /// There will be no command.
@@ -58,6 +72,14 @@ pub(super) struct Ready<'a> {
 /// Has the calls answered that arrive at a descriptor, where some files are somebody's.
 pub(super) type Record<'a> = dyn Fn(OwnedFd, &[Owned]) -> Result<(), Error> + 'a;
 
+/// What is done with what a step sends while it begins.
+pub(super) struct Heard<'a> {
+    /// Has its calls answered.
+    pub record: &'a Record<'a>,
+    /// Gives the other end of its terminal to whoever types.
+    pub show: &'a dyn Fn(OwnedFd) -> Result<(), Error>,
+}
+
 impl<'a> Ready<'a> {
     /// The root that the mount of this number shows.
     pub(super) fn shown(&self, mount: usize) -> Result<&'a Path, Error> {
@@ -67,19 +89,18 @@ impl<'a> Ready<'a> {
 }
 
 /// Starts the command. Returns when it runs (or could not be executed, which is an exit code of its own), with what was
-/// made for the sake of mounts. `record` has the calls answered that the step hands over, of which it knows whose some files
-/// are.
+/// made for the sake of mounts.
 pub(super) fn start(
     job: &Job,
     ready: Ready<'_>,
-    outputs: Outputs,
-    record: &Record<'_>,
+    streams: Streams,
+    heard: &Heard<'_>,
 ) -> Result<(Child, Made), Error> {
     let (news, theirs) = Channel::pair()?;
     // from here on the next child is the first process of a new pid namespace
     unshare(&[Namespace::Pid])?;
-    let step = process::fork(|| become_command(job, ready, &outputs, &theirs))?;
-    drop((theirs, outputs));
+    let step = process::fork(|| become_command(job, ready, &streams, &theirs))?;
+    drop((theirs, streams));
     let mut made = Made::default();
     // the connection ends when the command is executed
     while let Some((one, descriptors)) = news.receive_any()? {
@@ -94,8 +115,9 @@ pub(super) fn start(
             }
             News::Owned(owned) => made.owned = owned,
             News::Listening => {
-                descriptors.into_iter().try_for_each(|listener| record(listener, &made.owned))?;
+                descriptors.into_iter().try_for_each(|listener| (heard.record)(listener, &made.owned))?;
             }
+            News::Terminal => descriptors.into_iter().try_for_each(heard.show)?,
             News::Failed(why) => {
                 step.wait()?;
                 made.remove_strays()?;
@@ -107,8 +129,8 @@ pub(super) fn start(
 }
 
 /// In the child. Returns only if there will be no command, with its exit code.
-fn become_command(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel) -> i32 {
-    match prepare(job, ready, outputs, news) {
+fn become_command(job: &Job, ready: Ready<'_>, streams: &Streams, news: &Channel) -> i32 {
+    match prepare(job, ready, streams, news) {
         Ok(()) => exec::command(&job.process),
         Err(error) => {
             if let Err(unheard) = news.send(&News::Failed(in_words(&error)), &[]) {
@@ -119,11 +141,11 @@ fn become_command(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel
     }
 }
 
-fn prepare(job: &Job, ready: Ready<'_>, outputs: &Outputs, news: &Channel) -> Result<(), Error> {
+fn prepare(job: &Job, ready: Ready<'_>, streams: &Streams, news: &Channel) -> Result<(), Error> {
     // asked of the sandbox's own /proc: inside the step's root a file of the image might answer
     let groups = Groups::of_this_namespace()?;
     let mut made = Made::default();
-    let completed = complete(job, ready, outputs, &mut made);
+    let completed = complete(job, ready, streams, news, &mut made);
     tell_strays(&made, news)?;
     completed?;
     if !made.owned.is_empty() {
@@ -149,7 +171,13 @@ fn tell_strays(made: &Made, news: &Channel) -> Result<(), Error> {
 }
 
 /// Makes the namespaces and the root, and enters them.
-fn complete(job: &Job, ready: Ready<'_>, outputs: &Outputs, made: &mut Made) -> Result<(), Error> {
+fn complete(
+    job: &Job,
+    ready: Ready<'_>,
+    streams: &Streams,
+    news: &Channel,
+    made: &mut Made,
+) -> Result<(), Error> {
     let confinement = &job.confinement;
     process::die_with_parent()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -189,8 +217,16 @@ fn complete(job: &Job, ready: Ready<'_>, outputs: &Outputs, made: &mut Made) -> 
     rustix::process::fchdir(&cwd.fd).map_err(Error::file("enter", &job.process.cwd))?;
     is_in_root(&job.process.cwd)?;
 
-    spawn::set_stdio(null.as_fd(), outputs.stdout.as_fd(), outputs.stderr.as_fd())?;
     rustix::process::setsid().map_err(Error::file("start a session in", &job.process.cwd))?;
+    let (stdout, stderr) = (streams.stdout.as_fd(), streams.stderr.as_fd());
+    match &streams.input {
+        Input::Null => spawn::set_stdio(null.as_fd(), stdout, stderr)?,
+        Input::Pipe(pipe) => spawn::set_stdio(pipe.as_fd(), stdout, stderr)?,
+        Input::Terminal(size) => {
+            let master = terminal::take(*size, job, ready.owners)?;
+            news.send(&News::Terminal, &[master.as_fd()])?;
+        }
+    }
     process::reset_signals()?;
     process::close_at_exec()?;
     Ok(())

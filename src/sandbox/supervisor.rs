@@ -9,12 +9,12 @@ use rbuild_userns::process::Ended;
 use super::held::{First, KeptBy, Owned};
 use super::names::Files;
 use super::server::{Answer, Ask};
-use super::step::{self, Outputs, Ready};
+use super::step::{self, Ready, Streams};
 use super::stop::{Watched, until_end};
 use super::{Error, STEPS, caches, mounts, network, sweep, trial};
 use crate::rootfs::Room;
 use crate::runtime::wire::{Channel, Reply, Request, Summary, Told, in_words};
-use crate::runtime::{Exit, Job, Keep, LayerFiles, RootfsChoice, Tracing};
+use crate::runtime::{Exit, Job, Keep, LayerFiles, RootfsChoice, Stdin, Tracing};
 
 /// The directory of a live directory for the roots that mounts show.
 const SHOWN: &str = "shown";
@@ -42,7 +42,7 @@ fn serve(
     server: &Server<'_>,
 ) -> Result<Served, Error> {
     match request {
-        Request::Run(job) => run_job(&job, descriptors, connection, server),
+        Request::Run(job, stdin) => run_job(&job, stdin, descriptors, connection, server),
         Request::Probe(live) => match server.ask(&Ask::Probe { live }, &[])?.0 {
             Answer::Probed(trials) => Ok((Reply::Probed(trials), Vec::new())),
             other => Err(unexpected(other)),
@@ -74,16 +74,22 @@ fn serve(
 
 fn run_job(
     job: &Job,
-    descriptors: Vec<OwnedFd>,
+    stdin: Stdin,
+    mut descriptors: Vec<OwnedFd>,
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<Served, Error> {
+    let input = match stdin {
+        Stdin::Null => step::Input::Null,
+        Stdin::Pipe => step::Input::Pipe(descriptors.pop().ok_or_else(|| out_of_place("a pipe"))?),
+        Stdin::Terminal(size) => step::Input::Terminal(size),
+    };
     let [tar, stdout, stderr] = given(descriptors)?;
     let (root, owners) = server.prepare(job)?;
-    let outputs = Outputs { stdout, stderr };
+    let streams = Streams { input, stdout, stderr };
     let ended = server
         .show_all(job)
-        .and_then(|shown| step_ends(job, (&root, owners), &shown, outputs, connection, server));
+        .and_then(|shown| step_ends(job, (&root, owners), &shown, streams, connection, server));
     // the server finds only what is its own
     let hidden = server.hide_all(job);
     let swept = sweep::remove(&job.live.join(mounts::WRITTEN));
@@ -95,6 +101,10 @@ fn run_job(
 fn given<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], Error> {
     <[OwnedFd; N]>::try_from(descriptors)
         .map_err(|found| Error::Refused(format!("{} descriptors came with a request, not {N}", found.len())))
+}
+
+fn out_of_place(what: &str) -> Error {
+    Error::Refused(format!("{what} did not come with its request"))
 }
 
 /// What comes of a step that has ended.
@@ -151,7 +161,7 @@ fn step_ends(
     job: &Job,
     (root, owners): (&Path, KeptBy),
     shown: &BTreeMap<usize, PathBuf>,
-    outputs: Outputs,
+    streams: Streams,
     connection: &Channel,
     server: &Server<'_>,
 ) -> Result<(Watched, Vec<PathBuf>), Error> {
@@ -162,7 +172,8 @@ fn step_ends(
     let etc = Files::write(&files, &confinement.names, &network)?;
     let ready = Ready { root, owners, files: &etc, shown };
     let record = |listener: OwnedFd, owned: &[Owned]| server.record(job, &listener, owned);
-    let (step, made) = step::start(job, ready, outputs, &record)?;
+    let show = |terminal: OwnedFd| Ok(connection.send(&Reply::Terminal, &[terminal.as_fd()])?);
+    let (step, made) = step::start(job, ready, streams, &step::Heard { record: &record, show: &show })?;
     let watched = until_end(&step, connection)?;
     let left = network.leave(&confinement.network);
     made.remove_strays()?;

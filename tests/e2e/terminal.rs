@@ -21,9 +21,9 @@ use crate::support::World;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A terminal and the program on it.
-struct Terminal {
-    master: File,
-    program: Child,
+pub struct Terminal {
+    pub master: File,
+    pub program: Child,
     written: Receiver<Vec<u8>>,
     emulator: vt100::Parser,
     /// All that was written.
@@ -32,7 +32,7 @@ struct Terminal {
 
 impl Terminal {
     /// Starts `command` on a terminal of this size.
-    fn start(mut command: Command, rows: u16, columns: u16) -> Self {
+    pub fn start(mut command: Command, rows: u16, columns: u16) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -60,13 +60,18 @@ impl Terminal {
         Self { master, program, written, emulator, bytes: Vec::new() }
     }
 
-    fn resize(&mut self, rows: u16, columns: u16) {
+    pub fn resize(&mut self, rows: u16, columns: u16) {
         tcsetwinsize(&self.master, winsize(rows, columns)).unwrap();
         self.emulator.screen_mut().set_size(rows, columns);
     }
 
+    /// Types.
+    pub fn type_in(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).unwrap();
+    }
+
     /// Reads until the screen is as `is` wants it.
-    fn until(&mut self, is: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub fn until(&mut self, is: impl Fn(&[String]) -> bool) -> Vec<String> {
         loop {
             let shown = self.screen();
             if is(&shown) {
@@ -78,7 +83,7 @@ impl Terminal {
     }
 
     /// Reads until the program has ended; its exit code.
-    fn end(&mut self) -> i32 {
+    pub fn end(&mut self) -> i32 {
         while let Ok(more) = self.written.recv_timeout(PATIENCE) {
             self.take(&more);
         }
@@ -101,7 +106,7 @@ fn winsize(rows: u16, columns: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-fn has(shown: &[String], line: &str) -> bool {
+pub fn has(shown: &[String], line: &str) -> bool {
     shown.iter().any(|shown| shown.contains(line))
 }
 

@@ -61,23 +61,29 @@ pub(super) struct Ready {
 impl Executor<'_> {
     /// Reads the mounts of a RUN. Errors with the place of the one that is wrong.
     pub(super) fn plan_mounts(&self, stage: &Stage, run: &Run) -> Result<Plan, StepError> {
-        self.plan_words(stage, run.mounts.iter().map(|word| &*word.value))
+        let escape = self.dockerfile.escape;
+        let expand = |value: &str| stage.scope.expand(value, escape, &stage.image.config);
+        self.plan_words(stage, run.mounts.iter().map(|word| &*word.value), &expand)
     }
 
-    /// The same for words that stand anywhere.
+    /// The same for words that stand anywhere; `expand` replaces variables in their values.
     pub(super) fn plan_words<'w>(
         &self,
         stage: &Stage,
         words: impl Iterator<Item = &'w str>,
+        expand: &dyn Fn(&str) -> Result<String, StepError>,
     ) -> Result<Plan, StepError> {
-        let plan = |word| self.plan_mount(stage, word).map_err(blame(&format!("--mount={word}")));
+        let plan = |word| self.plan_mount(stage, word, expand).map_err(blame(&format!("--mount={word}")));
         Ok(Plan { mounts: words.map(plan).collect::<Result<_, _>>()? })
     }
 
-    fn plan_mount(&self, stage: &Stage, word: &str) -> Result<Planned, StepError> {
-        let escape = self.dockerfile.escape;
-        let spec =
-            MountSpec::parse_with(word, |value| stage.scope.expand(value, escape, &stage.image.config))?;
+    fn plan_mount(
+        &self,
+        stage: &Stage,
+        word: &str,
+        expand: &dyn Fn(&str) -> Result<String, StepError>,
+    ) -> Result<Planned, StepError> {
+        let spec = MountSpec::parse_with(word, expand)?;
         let target = |target: &str| in_root(&stage.image.config.working_dir, target);
         Ok(match spec {
             MountSpec::Bind(spec) => {

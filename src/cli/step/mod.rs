@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use rbuild_userns::idmap::IdMap;
 
 use super::failure::Failure;
-use crate::runtime::{Confinement, Groups, Security};
+use crate::runtime::{Confinement, Groups, Network, Security};
 
 #[derive(clap::Args)]
 #[group(skip)]
@@ -54,10 +54,20 @@ impl Args {
             limits: self.limits.limits()?,
             namespaces: self.namespaces.namespaces(),
             devices: self.devices.devices(),
-            network: self.network.network,
+            network: self.network.network.unwrap_or_default(),
             names: self.names.names()?,
             mounts: self.mounts.mounts()?,
         })
+    }
+
+    /// The network, if one is asked for.
+    pub(super) fn network(&self) -> Option<Network> {
+        self.network.network.clone()
+    }
+
+    /// What `--mount` shows that is not of the host, as it is written; [`Args::confinement`] refuses it.
+    pub(super) fn take_mounts(&mut self) -> Vec<String> {
+        self.mounts.take_words()
     }
 
     /// The proxy settings that RUN sees.

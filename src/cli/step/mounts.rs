@@ -16,14 +16,31 @@ pub(super) struct Args {
     #[arg(short, long = "volume", value_name = "HOST:CONTAINER[:OPTION,…]", value_parser = volume)]
     volumes: Vec<Mount>,
     /// Show something of the host or a file system in memory; may be given several times
-    #[arg(long = "mount", value_name = "type=TYPE,target=PATH[,…]", value_parser = mount)]
-    mounts: Vec<Mount>,
+    #[arg(long = "mount", value_name = "type=TYPE,target=PATH[,…]", value_parser = wanted)]
+    mounts: Vec<Wanted>,
+}
+
+/// A value of `--mount`.
+#[derive(Clone)]
+enum Wanted {
+    /// It shows something of the host, or nothing.
+    Host(Box<Mount>),
+    /// It shows something that a build brings; this is how it is written, and what kind it is.
+    Build(String, &'static str),
 }
 
 impl Args {
     /// All of them. Errors if two have one target.
     pub(super) fn mounts(self) -> Result<Vec<Mount>, Failure> {
-        let mounts = [self.volumes, self.mounts].concat();
+        let mut mounts = self.volumes;
+        for wanted in self.mounts {
+            match wanted {
+                Wanted::Host(mount) => mounts.push(*mount),
+                Wanted::Build(text, kind) => {
+                    return Err(Failure::new(format!("--mount {text}: {}", of_a_dockerfile(kind))));
+                }
+            }
+        }
         for (place, mount) in mounts.iter().enumerate() {
             let same = |other: &Mount| Path::new(&other.target) == Path::new(&mount.target);
             if mounts[..place].iter().any(same) {
@@ -31,6 +48,19 @@ impl Args {
             }
         }
         Ok(mounts)
+    }
+
+    /// Takes out those that show what a build brings.
+    pub(super) fn take_words(&mut self) -> Vec<String> {
+        let (mut words, mut kept) = (Vec::new(), Vec::new());
+        for wanted in std::mem::take(&mut self.mounts) {
+            match wanted {
+                Wanted::Build(text, _) => words.push(text),
+                host @ Wanted::Host(_) => kept.push(host),
+            }
+        }
+        self.mounts = kept;
+        words
     }
 }
 
@@ -141,25 +171,28 @@ fn propagation(word: &str) -> Option<Propagation> {
 }
 
 /// `--mount`.
-fn mount(text: &str) -> Result<Mount, String> {
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let of_build = |kind| Ok(Wanted::Build(text.to_owned(), kind));
+    let of_host = |mount| Ok(Wanted::Host(Box::new(mount)));
     match MountSpec::parse(text).map_err(|error| error.to_string())? {
-        MountSpec::Bind(spec) => mount_bind(spec),
-        MountSpec::Tmpfs(spec) => mount_tmpfs(spec),
-        MountSpec::Cache(_) => Err(of_a_dockerfile("cache")),
-        MountSpec::Secret(_) => Err(of_a_dockerfile("secret")),
-        MountSpec::Ssh(_) => Err(of_a_dockerfile("ssh")),
+        MountSpec::Bind(spec) if spec.from.is_some() => of_build("bind"),
+        MountSpec::Bind(spec) => mount_bind(spec).and_then(of_host),
+        MountSpec::Tmpfs(spec) => mount_tmpfs(spec).and_then(of_host),
+        MountSpec::Cache(_) => of_build("cache"),
+        MountSpec::Secret(_) => of_build("secret"),
+        MountSpec::Ssh(_) => of_build("ssh"),
     }
 }
 
 fn of_a_dockerfile(kind: &str) -> String {
+    if kind == "bind" {
+        return "from= belongs to the RUN of a Dockerfile: --mount shows what is on the host".to_owned();
+    }
     format!("a mount of type {kind} belongs to the RUN of a Dockerfile: RUN --mount=type={kind},…")
 }
 
 fn mount_bind(spec: BindSpec) -> Result<Mount, String> {
     check_target(&spec.target)?;
-    if spec.from.is_some() {
-        return Err("from= belongs to the RUN of a Dockerfile: --mount shows what is on the host".to_owned());
-    }
     let source = spec.source.ok_or("a bind mount needs a source: source=PATH")?;
     let word = spec.propagation.as_deref().unwrap_or("rprivate");
     let propagation = propagation(word).ok_or_else(|| format!("unknown propagation {word:?}"))?;
@@ -217,6 +250,13 @@ fn real(source: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn mount(text: &str) -> Result<Mount, String> {
+        match wanted(text)? {
+            Wanted::Host(mount) => Ok(*mount),
+            Wanted::Build(_, kind) => Err(of_a_dockerfile(kind)),
+        }
+    }
 
     fn tmp(target: &str) -> Mount {
         Mount::bind("/tmp", target, Access::ReadWrite)
@@ -328,7 +368,7 @@ mod tests {
     fn a_target_is_taken_once() {
         let args = |targets: &[&str]| Args {
             volumes: targets.iter().map(|target| tmp(target)).collect(),
-            mounts: vec![tmp("/m")],
+            mounts: vec![Wanted::Host(Box::new(tmp("/m")))],
         };
         assert_eq!(args(&["/a", "/a/b"]).mounts().map(|mounts| mounts.len()).ok(), Some(3));
         for targets in [["/a", "/a/"], ["/a", "/m"]] {

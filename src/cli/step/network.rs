@@ -9,9 +9,9 @@ use crate::runtime::{Carrier, Network, Private};
 #[group(skip)]
 #[command(next_help_heading = "Network of RUN")]
 pub(super) struct Args {
-    /// The network of RUN: host, none, private, pasta, slirp4netns or ns:PATH
-    #[arg(long, visible_alias = "net", value_name = "MODE", default_value = "host", value_parser = network)]
-    pub network: Network,
+    /// The network of RUN: host, none, private, pasta, slirp4netns or ns:PATH [default: host]
+    #[arg(long, visible_alias = "net", value_name = "MODE", value_parser = network)]
+    pub network: Option<Network>,
 }
 
 /// `--network`.
