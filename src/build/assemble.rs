@@ -47,11 +47,11 @@ pub(super) fn add_to_list(
         Subject::Image(image) => vec![entry(image)],
         Subject::Index(list) => list.index.manifests.clone(),
     };
-    let list = store.edit_list(name, |known| {
+    let list = store.edit_list::<Error>(name, |known| {
         let media_type = known.map_or(type_of(format), |list| &list.descriptor.media_type);
         let mut index = known.map_or_else(|| empty(format), |list| list.index.clone());
         merge(&mut index, added);
-        (media_type.to_owned(), index)
+        Ok((media_type.to_owned(), index))
     })?;
     Ok(list)
 }

@@ -51,6 +51,11 @@ impl Failure {
         &self.message
     }
 
+    /// An answer that is told by the exit code alone.
+    pub(super) fn answer(code: u8) -> Self {
+        Self::new("").code(code)
+    }
+
     /// A build's failure, with the lines of the Dockerfile it happened in.
     pub(super) fn of_build(error: &build::Error, dockerfile: &Script) -> Self {
         let excerpt = error.place().map(|place| dockerfile.excerpt(&place.span));
@@ -99,6 +104,9 @@ impl Failure {
 
     /// Prints it and gives the exit code.
     pub(super) fn report(self) -> ExitCode {
+        if self.message.is_empty() {
+            return ExitCode::from(self.code);
+        }
         // A message may be many lines of excerpts.
         let mut text = format!("Error: {}\n", self.message.trim_end());
         text.extend(self.excerpt.iter().flat_map(|excerpt| excerpt.split_inclusive('\n')).map(untold));

@@ -6,7 +6,7 @@
 //! | exit code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | `doctor`: RUN does not work here; `bud --check`: something was found |
+//! | 1 | `doctor`: RUN does not work here; `manifest exists`: no; `bud --check`: something was found |
 //! | 125 | rbuild itself could not do it: bad flag, bad input, registry, store |
 //! | 126 | the command of a RUN, or of `run`, could not be invoked |
 //! | 127 | the command of a RUN, or of `run`, was not found |
@@ -34,6 +34,7 @@ mod info;
 mod inspect;
 mod login;
 mod logout;
+mod manifest;
 mod mount;
 mod output;
 mod outputs;
@@ -114,6 +115,7 @@ enum Verb {
     Inspect(inspect::Args),
     Login(login::Args),
     Logout(logout::Args),
+    Manifest(manifest::Args),
     Mount(mount::Args),
     Prune(prune::Args),
     Pull(pull::Args),
@@ -198,6 +200,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(args) => inspect::run(&args, &context),
         Verb::Login(args) => login::run(&args, &context),
         Verb::Logout(args) => logout::run(&args, &context),
+        Verb::Manifest(args) => manifest::run(&args, &context),
         Verb::Mount(args) => mount::run(&args, &context),
         Verb::Mounted(_) | Verb::Unshare(_) => unreachable!("they are done by now"),
         Verb::Prune(args) => prune::run(&args, &context),

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Takes a list away by one of its names or by its digest; its images go with it.
-fn remove_list(store: &Store, given: &str, list: &ImageList, force: bool) -> Result<(), Failure> {
+pub(super) fn remove_list(store: &Store, given: &str, list: &ImageList, force: bool) -> Result<(), Failure> {
     let names = called(&list.names, given);
     if names.is_empty() && list.names.len() > 1 && !force {
         return Err(several_names(given, &list.names));
@@ -57,6 +57,15 @@ fn remove_list(store: &Store, given: &str, list: &ImageList, force: bool) -> Res
             output::line(image.id().hex())?;
         }
     }
+    Ok(())
+}
+
+/// Takes a list and its names away without a word.
+pub(super) fn forget_list(store: &Store, list: &ImageList) -> Result<(), Failure> {
+    for name in &list.names {
+        store.untag(name)?;
+    }
+    store.remove_list(list)?;
     Ok(())
 }
 
@@ -82,7 +91,7 @@ fn remove_image(store: &Store, given: &str, image: &Image, force: bool) -> Resul
 }
 
 /// The name among `names` that `given` means.
-fn called(names: &[Reference], given: &str) -> Vec<Reference> {
+pub(super) fn called(names: &[Reference], given: &str) -> Vec<Reference> {
     let parsed: Option<Reference> = given.parse().ok();
     let means = |name: &&Reference| {
         parsed.as_ref().is_some_and(|given| **name == given.local() || **name == given.remote())

@@ -82,18 +82,19 @@ impl Store {
     /// anything meanwhile, so that no addition is lost. A list that has no name left goes; an image that was in it alone is
     /// listed by itself.
     ///
-    /// Errors with [`Error::Missing`] or [`Error::Size`] if anything of an image is not wholly here.
-    pub fn edit_list(
+    /// Errors with what `merge` does, and with [`Error::Missing`] or [`Error::Size`] if anything of an image is not wholly
+    /// here; the list is the old one then.
+    pub fn edit_list<E: From<Error>>(
         &self,
         name: &Reference,
-        merge: impl FnOnce(Option<&ImageList>) -> (String, ImageIndex),
-    ) -> Result<ImageList, Error> {
+        merge: impl FnOnce(Option<&ImageList>) -> Result<(String, ImageIndex), E>,
+    ) -> Result<ImageList, E> {
         // Before the lock of the names, as wherever both are held.
         let _gc = self.storing()?;
         let mut edit = self.edit_names()?;
         let known = edit.names().resolve(&name.local()).filter(|entry| is_index(entry)).cloned();
         let known = known.map(|entry| self.list_of(&entry, edit.names())).transpose()?;
-        let (media_type, index) = merge(known.as_ref());
+        let (media_type, index) = merge(known.as_ref())?;
         let bytes = index.to_bytes();
         let descriptor = Descriptor::of(&media_type, &bytes);
         self.put_blob(&bytes)?;

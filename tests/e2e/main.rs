@@ -27,6 +27,7 @@ mod limits;
 mod login;
 #[path = "../loopback/mod.rs"]
 mod loopback;
+mod manifest;
 mod manual;
 mod outputs;
 mod platforms;

@@ -69,6 +69,24 @@ fn each_page_has_the_options_of_its_verb() {
 }
 
 #[test]
+fn the_page_of_lists_has_the_options_of_each_of_its_commands() {
+    let world = World::new();
+    let page = page("rbuild-manifest.1");
+    let common = options(&world.run(&["manifest", "--help"]).good().stdout);
+    for verb in ["add", "annotate", "create", "exists", "inspect", "push", "remove", "rm"] {
+        let offered = options(&world.run(&["manifest", verb, "--help"]).good().stdout);
+        let offered: BTreeSet<String> = offered.difference(&common).cloned().collect();
+        let described = options(&section(&page, &format!("OPTIONS OF {}", verb.to_uppercase())).join("\n"));
+        // those that talk to a registry are described once
+        let registry = options(&section(&page, "OPTIONS OF REGISTRIES").join("\n"));
+        let talks = registry.is_subset(&offered);
+        let own: BTreeSet<String> =
+            offered.iter().filter(|name| !talks || !registry.contains(*name)).cloned().collect();
+        assert_eq!(described, own, "{verb}");
+    }
+}
+
+#[test]
 fn each_verb_is_in_the_overview_and_each_page_is_referred_to() {
     let overview = section(&page("rbuild.1"), "SEE ALSO").join("\n");
     for verb in verbs() {
