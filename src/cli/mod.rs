@@ -19,6 +19,7 @@ mod cache;
 mod caches;
 mod call;
 mod commit;
+mod completion;
 mod config;
 mod container;
 mod container_json;
@@ -104,6 +105,7 @@ enum Verb {
     Bud(Box<bud::Args>),
     Cache(caches::Args),
     Commit(commit::Args),
+    Completion(completion::Args),
     Config(Box<config::Args>),
     #[command(visible_aliases = ["list", "ls", "ps"])]
     Containers(containers::Args),
@@ -190,6 +192,7 @@ pub fn main() -> ExitCode {
         Verb::Bud(args) => bud::run(*args, &context),
         Verb::Cache(args) => caches::run(&args, &context),
         Verb::Commit(args) => commit::run(&args, &context),
+        Verb::Completion(args) => completion::run(&args),
         Verb::Config(args) => config::run(&args, &context),
         Verb::Containers(args) => containers::run(&args, &context),
         Verb::Copy(args) => copy::run(copy::Verb::Copy, args, &context),

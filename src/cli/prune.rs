@@ -29,7 +29,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
             continue;
         }
         for name in &image.names {
-            store.untag(name)?;
+            if store.untag(name)? {
+                output::line(format_args!("untagged: {name}"))?;
+            }
         }
         store.remove(&image)?;
         output::line(image.id().hex())?;

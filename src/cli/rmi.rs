@@ -13,18 +13,24 @@ pub(super) struct Args {
     /// All images
     #[arg(short, long, conflicts_with = "images")]
     all: bool,
+    /// Those without a name
+    #[arg(short, long, conflicts_with_all = ["images", "all"])]
+    prune: bool,
     /// An image with several names, or one of a list, too, when it is given by id
     #[arg(short, long)]
     force: bool,
     /// Names or ids
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present_any = ["all", "prune"])]
     images: Vec<String>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
-    if args.all {
+    if args.all || args.prune {
         for image in store.images()? {
+            if args.prune && !image.names.is_empty() {
+                continue;
+            }
             untag(&store, &image.names)?;
             remove(&store, &image)?;
         }

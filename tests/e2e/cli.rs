@@ -38,6 +38,35 @@ fn names_and_ids_find_an_image() {
 }
 
 #[test]
+fn images_without_a_name_go_alone_and_prune_tells_names() {
+    let world = World::new();
+    let build = |text: &str, options: &[&str]| {
+        world.file("f", text).build("FROM scratch\nCOPY f /\n", options).good().id()
+    };
+    let (unnamed, named) = (build("1", &[]), build("2", &["-t", "a"]));
+    assert_eq!(world.run(&["rmi", "--prune"]).good().stdout, format!("{unnamed}\n"));
+    assert_eq!(world.run(&["rmi", "--prune"]).good().stdout, "");
+    world.run(&["rmi", "--prune", "a"]).fails(125, "cannot be used with");
+    world.run(&["rmi"]).fails(125, "IMAGES");
+    let said = world.run(&["prune", "--all"]).good();
+    assert_eq!(said.stdout, format!("untagged: localhost/a:latest\n{named}\n"));
+}
+
+#[test]
+fn a_platform_in_parts_is_one_and_not_told_twice() {
+    let world = World::new();
+    for (args, want) in [
+        (&["pull", "--arch=arm64", "--platform=linux/amd64", "x"][..], "cannot be used with"),
+        (&["pull", "--arch=arm64", "--variant=v8", "--policy=never", "x"], "linux/arm64"),
+        (&["pull", "--os=freebsd", "--arch=riscv64", "--policy=never", "x"], "freebsd/riscv64"),
+        (&["pull", "--arch=arm", "--variant=v7", "--policy=never", "x"], "linux/arm/v7"),
+        (&["pull", "--arch=a b", "x"], "a b"),
+    ] {
+        world.run(args).fails(125, want);
+    }
+}
+
+#[test]
 fn files_and_quiet_carry_the_id() {
     let world = World::new();
     let iidfile = world.path("iid");

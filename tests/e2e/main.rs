@@ -9,6 +9,7 @@ mod build;
 mod cache;
 mod call;
 mod cli;
+mod completion;
 mod confined;
 mod containers;
 mod contexts;
