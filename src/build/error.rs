@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::bench::Piece;
 use crate::dockerfile::{Diagnostics, Script, Span};
 use crate::oci::Platform;
 use crate::runtime::Exit;
@@ -124,6 +125,9 @@ pub enum StepError {
         out_of_memory: Option<u64>,
         /// What the image is for, if that is another machine and this one could not start the command.
         foreign: Option<Platform>,
+        /// The image as it would have become, with what the command had changed as its last layer, where that could be
+        /// written down.
+        left: Box<Piece>,
     },
     /// What a traced step looked at cannot be read, or is not understood.
     #[error("trace of a RUN: {0}")]
@@ -357,6 +361,14 @@ impl Error {
     pub fn failed_exit(&self) -> Option<Exit> {
         match self.step()? {
             StepError::Failed { exit, .. } => Some(*exit),
+            _ => None,
+        }
+    }
+
+    /// The state in which the command of a RUN failed, if that is what failed.
+    pub fn failed_state(&self) -> Option<&Piece> {
+        match self.step()? {
+            StepError::Failed { left, .. } => Some(left),
             _ => None,
         }
     }

@@ -131,14 +131,9 @@ impl Verdict {
     }
 }
 
-/// What is noted while a build runs.
+/// What is noted while a build runs: of each stage its steps.
 #[derive(Default)]
-pub(super) struct Journal {
-    /// Of each stage its steps.
-    stages: Mutex<BTreeMap<usize, Vec<Entry>>>,
-    /// The first command that failed.
-    failed: Mutex<Option<Failed>>,
-}
+pub(super) struct Journal(Mutex<BTreeMap<usize, Vec<Entry>>>);
 
 struct Entry {
     place: (usize, usize),
@@ -172,7 +167,7 @@ impl Journal {
             base: None,
             layer: None,
         };
-        lock(&self.stages).entry(stage).or_default().push(entry);
+        lock(&self.0).entry(stage).or_default().push(entry);
     }
 
     /// Notes what a key is made of, and gives the key.
@@ -212,17 +207,8 @@ impl Journal {
         });
     }
 
-    /// Notes what a command left that failed on the root of `stage`.
-    pub(super) fn failed(&self, stage: &Stage, layer: Option<LayerRecord>) {
-        let mut text = String::new();
-        self.now(stage.index, |entry| text.clone_from(&entry.text));
-        let mut piece = stage.to_piece();
-        piece.add(layer);
-        lock(&self.failed).get_or_insert(Failed { text, piece });
-    }
-
     fn now(&self, stage: usize, note: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = lock(&self.stages).get_mut(&stage).and_then(|entries| entries.last_mut()) {
+        if let Some(entry) = lock(&self.0).get_mut(&stage).and_then(|entries| entries.last_mut()) {
             note(entry);
         }
     }
@@ -246,20 +232,18 @@ pub(super) struct Diary {
     began: jiff::Timestamp,
     steps: Vec<StepRecord>,
     configs: BTreeMap<String, Value>,
-    failed: Option<Failed>,
 }
 
 impl Diary {
     pub(super) fn new() -> Self {
-        Self { began: jiff::Timestamp::now(), steps: Vec::new(), configs: BTreeMap::new(), failed: None }
+        Self { began: jiff::Timestamp::now(), steps: Vec::new(), configs: BTreeMap::new() }
     }
 
     /// Adds what one executor did for `platform`.
     pub(super) fn add(&mut self, executor: &Executor<'_>, platform: &Platform) {
-        self.failed = lock(&executor.journal.failed).take();
         let platform = platform.to_string();
         let mut known = HashMap::new();
-        for (stage, entries) in std::mem::take(&mut *lock(&executor.journal.stages)) {
+        for (stage, entries) in std::mem::take(&mut *lock(&executor.journal.0)) {
             let stage_name = &executor.dockerfile.stages[stage].from.value.name;
             for entry in entries {
                 let is_one_more = self.steps.len() < MOST;
@@ -327,6 +311,10 @@ impl Diary {
             Ok(subject) => (digests(subject), None),
             Err(error) => (Vec::new(), Some(without_passwords(&chain(error)))),
         };
+        let failed = built.as_ref().err().and_then(|error| {
+            let (place, piece) = (error.place()?, error.failed_state()?.clone());
+            Some(Failed { text: place.text.clone(), piece })
+        });
         let mut record = BuildRecord {
             began: self.began.to_string(),
             dockerfile: options.dockerfile.name().to_owned(),
@@ -334,7 +322,7 @@ impl Diary {
             made,
             names: options.tags.iter().map(|tag| tag.local().to_string()).collect(),
             failure,
-            failed: self.failed,
+            failed,
             steps: self.steps,
             configs: self.configs,
         };

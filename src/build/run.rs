@@ -151,12 +151,14 @@ impl Executor<'_> {
         if ended.exit == Exit::Code(0) {
             return Ok((ended.layer, ended.traced));
         }
-        self.journal.failed(stage, ended.layer);
+        let mut left = Box::new(stage.to_piece());
+        left.add(ended.layer);
         let Ended { exit, out_of_memory, .. } = ended;
         // 126: it is there and cannot be executed
         let platform = stage.platform();
         let foreign = (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then_some(platform);
-        Err(StepError::Failed { command: work.program.args.join(" "), exit, out_of_memory, foreign })
+        let command = work.program.args.join(" ");
+        Err(StepError::Failed { command, exit, out_of_memory, foreign, left })
     }
 
     /// Runs the program on the stage's root, where it reads `input`. After the ends that `keep` tells what it changed is
