@@ -105,6 +105,16 @@ pub struct Place {
     pub text: String,
 }
 
+/// What a command left that failed.
+#[derive(Debug)]
+pub struct FailedState {
+    /// The image as it would have become, with what the command had changed as its last layer, where that could be written
+    /// down.
+    pub piece: Piece,
+    /// The arguments that the command saw as variables.
+    pub arguments: Vec<(String, String)>,
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: building at STEP {:?}", self.file, self.line, self.text)
@@ -115,7 +125,7 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The command of a RUN ended badly. The program's own exit code follows it.
-    #[error("while running {:?}: {}{}{}", shortened(.command), describe(*.exit), memory(*.out_of_memory), emulator(.foreign.as_ref()))]
+    #[error("while running {:?}: {}{}{}", shortened(.command), describe(*.exit), memory(*.out_of_memory), emulator(.foreign.as_deref()))]
     Failed {
         /// The command; its first line stands for it in the message.
         command: String,
@@ -124,10 +134,9 @@ pub enum StepError {
         /// The limit of memory, in bytes, that it went beyond.
         out_of_memory: Option<u64>,
         /// What the image is for, if that is another machine and this one could not start the command.
-        foreign: Option<Platform>,
-        /// The image as it would have become, with what the command had changed as its last layer, where that could be
-        /// written down.
-        left: Box<Piece>,
+        foreign: Option<Box<Platform>>,
+        /// What it left.
+        left: Box<FailedState>,
     },
     /// What a traced step looked at cannot be read, or is not understood.
     #[error("trace of a RUN: {0}")]
@@ -366,7 +375,7 @@ impl Error {
     }
 
     /// The state in which the command of a RUN failed, if that is what failed.
-    pub fn failed_state(&self) -> Option<&Piece> {
+    pub fn failed_state(&self) -> Option<&FailedState> {
         match self.step()? {
             StepError::Failed { left, .. } => Some(left),
             _ => None,

@@ -312,7 +312,7 @@ impl Diary {
             Err(error) => (Vec::new(), Some(without_passwords(&chain(error)))),
         };
         let failed = built.as_ref().err().and_then(|error| {
-            let (place, piece) = (error.place()?, error.failed_state()?.clone());
+            let (place, piece) = (error.place()?, error.failed_state()?.piece.clone());
             Some(Failed { text: place.text.clone(), piece })
         });
         let mut record = BuildRecord {

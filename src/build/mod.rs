@@ -76,7 +76,7 @@ pub use cache::{Cache, CacheExport, CacheTarget, Ignored, Records};
 pub use context::{Context, InvalidOrigin, Opened, Origin, TEXT_LIMIT};
 pub use copy::Table;
 pub use elsewhere::Access;
-pub use error::{Error, Place, StepError, chain};
+pub use error::{Error, FailedState, Place, StepError, chain};
 pub use finish::{Finish, Format, Layering, Saving, Times};
 pub use journal::{BuildRecord, Failed, StepRecord, Verdict};
 pub use named::{Contexts, InvalidNamed, Named};

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::StepError;
 use super::executor::Executor;
 use super::key::Inputs;
 use super::metadata::{command_line, shell};
@@ -15,6 +14,7 @@ use super::stage::Stage;
 use super::step::Identity;
 use super::traced::Trace;
 use super::user::Accounts;
+use super::{FailedState, StepError};
 use crate::dockerfile::Run;
 use crate::oci::Platform;
 use crate::progress::Event;
@@ -151,12 +151,15 @@ impl Executor<'_> {
         if ended.exit == Exit::Code(0) {
             return Ok((ended.layer, ended.traced));
         }
-        let mut left = Box::new(stage.to_piece());
-        left.add(ended.layer);
+        let arguments = stage.scope.environment(&stage.image.config).into_iter();
+        let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let mut left = Box::new(FailedState { piece: stage.to_piece(), arguments });
+        left.piece.add(ended.layer);
         let Ended { exit, out_of_memory, .. } = ended;
         // 126: it is there and cannot be executed
         let platform = stage.platform();
-        let foreign = (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then_some(platform);
+        let foreign =
+            (exit == Exit::Code(126) && !platform.satisfies(&Platform::host())).then(|| Box::new(platform));
         let command = work.program.args.join(" ");
         Err(StepError::Failed { command, exit, out_of_memory, foreign, left })
     }

@@ -4,10 +4,12 @@
 //! ground      CONTEXT → files, and a Dockerfile where it came with them
 //! texts       -f and the usual names → the Dockerfile's text; its ignore file
 //! preprocess  a Dockerfile called *.in → what cpp makes of it
+//! shell       a RUN that failed → a shell where it did
 //! ```
 
 mod ground;
 mod preprocess;
+mod shell;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use ground::{Ground, Reach};
+use shell::OnFailure;
 
 use super::call::Call;
 use super::failure::Failure;
@@ -71,6 +74,9 @@ pub(super) struct Args {
     /// How the build is shown: auto, plain, tty, rawjson or quiet [default: `$BUILDKIT_PROGRESS`, else auto]
     #[arg(long, value_name = "HOW", hide_possible_values = true)]
     progress: Option<Mode>,
+    /// What to do when a RUN fails: exit, or open a shell where it did, on the terminal
+    #[arg(long, value_name = "WHAT", default_value = "exit", hide_possible_values = true)]
+    on_failure: OnFailure,
     /// A secret for RUN --mount=type=secret; may be given several times
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|env=NAME]", value_parser = secrets::wanted)]
     secrets: Vec<secrets::Wanted>,
@@ -119,25 +125,19 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let secrets = secrets::read(&args.secrets)?;
     let web = args.registry.web();
     let takes_stdout = args.result.takes_stdout();
+    args.on_failure.check()?;
     let mode = Mode::of(args.progress, args.quiet)?;
     let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
     let timeline = args.timeline.timeline();
-    let both = Several(
-        [Some(&progress as &dyn Sink), timeline.as_ref().map(|timeline| timeline as &dyn Sink)]
-            .into_iter()
-            .flatten()
-            .collect(),
-    );
-    let sink: &dyn Sink = if timeline.is_some() { &both } else { &progress };
+    let noted = timeline.as_ref().map(|timeline| timeline as &dyn Sink);
+    let sink = &Several(std::iter::once(&progress as &dyn Sink).chain(noted).collect());
     let reach = Reach { program: context, web: &web, secrets: &secrets, sink };
     let mut ground = Ground::open(&args, &reach, call.is_some())?;
     let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
     let ignore = texts::ignore(&args, &ground, &places)?;
-    let mut build_args = BTreeMap::new();
-    for text in &args.build_arg {
-        // A name that the environment does not have is as if it had not been given.
-        build_args.extend(environment::assignment(text));
-    }
+    // A name that the environment does not have is as if it had not been given.
+    let given = args.build_arg.iter().filter_map(|text| environment::assignment(text));
+    let mut build_args: BTreeMap<_, _> = given.collect();
     let platforms = platforms(&args.platforms);
     let platform = platforms[0].clone();
     if let Some(call) = call {
@@ -196,7 +196,13 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
         Err(error) => {
             let told = tell(Some(git::without_passwords(&build::chain(&error))));
             progress.give_up();
-            return told.and(Err(Failure::of_build(&error, &options.dockerfile)));
+            let failure = Failure::of_build(&error, &options.dockerfile);
+            if let (OnFailure::Shell, Some(state)) = (args.on_failure, error.failed_state()) {
+                failure.tell();
+                shell::open(state, &options, (&store, &client), context);
+                return Err(failure.told());
+            }
+            return told.and(Err(failure));
         }
     };
     let mut pushed = None;

@@ -102,19 +102,30 @@ impl Failure {
         Err(Self::new(message).code(u8::try_from(code).unwrap_or(GENERIC)))
     }
 
-    /// Prints it and gives the exit code.
-    pub(super) fn report(self) -> ExitCode {
+    /// Prints it, unless it says nothing.
+    pub(super) fn tell(&self) {
         if self.message.is_empty() {
-            return ExitCode::from(self.code);
+            return;
         }
         // A message may be many lines of excerpts.
         let mut text = format!("Error: {}\n", self.message.trim_end());
         text.extend(self.excerpt.iter().flat_map(|excerpt| excerpt.split_inclusive('\n')).map(untold));
-        text.extend(self.hint.map(|hint| format!("hint: {hint}\n")));
+        text.extend(self.hint.iter().map(|hint| format!("hint: {hint}\n")));
         // A password that stands in the Dockerfile, or on the command line, goes into no log.
         let text: String = text.split_inclusive('\n').map(git::without_passwords).collect();
         // Where stderr is closed there is nobody left to tell.
         drop(std::io::stderr().write_all(text.as_bytes()));
+    }
+
+    /// The same, which has been printed and says nothing any more.
+    #[must_use]
+    pub(super) fn told(self) -> Self {
+        Self { message: String::new(), ..self }
+    }
+
+    /// Prints it, if it has not been, and gives the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        self.tell();
         ExitCode::from(self.code)
     }
 }

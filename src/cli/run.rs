@@ -91,7 +91,7 @@ pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// Passes on what the command writes, byte for byte.
-struct PassedOn;
+pub(super) struct PassedOn;
 
 impl Sink for PassedOn {
     fn event(&self, event: Event) {

@@ -279,3 +279,48 @@ fn a_password_is_typed_unseen_and_the_terminal_is_as_before() {
         assert_eq!(tcgetattr(&slave).unwrap().local_modes, before.local_modes, "{last}");
     }
 }
+
+#[test]
+fn a_shell_opens_where_a_command_failed() {
+    let world = World::new();
+    let failing = "ARG A=1\nWORKDIR /w\nRUN echo made >made; exit 7\n";
+    world.busybox().file("Dockerfile", format!("{BUSYBOX}{failing}"));
+    world
+        .build(&format!("{BUSYBOX}{failing}"), &["--on-failure=shell"])
+        .fails(125, "standard input is not a terminal");
+    let program = world.command();
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait"]).arg(program.get_program()).args(program.get_args());
+    command.env_remove("RBUILD_ROOT").args(["bud", "--on-failure=shell"]).arg(world.context());
+    let mut terminal = Terminal::start(command, 50, 100);
+    terminal.until(|shown| has(shown, "/w #"));
+    terminal.type_in("echo $A; cat made; rm made; tty; stty size\n");
+    let shown = terminal.until(|shown| has(shown, "50 100"));
+    for line in ["1", "made", "/dev/pts/0"] {
+        assert!(shown.iter().any(|shown| shown == line), "{line} in\n{}", shown.join("\n"));
+    }
+    assert!(has(&shown, "exit status 7"), "what failed is told first:\n{}", shown.join("\n"));
+    terminal.type_in("exit 3\n");
+    assert_eq!(terminal.end(), 7);
+    let shown = terminal.screen();
+    assert_eq!(shown.iter().filter(|line| line.contains("Error: ")).count(), 1, "{}", shown.join("\n"));
+    let name = world.run(&["from", "--failed", "last"]).good().id();
+    assert_eq!(
+        world.run(&["run", &name, "cat", "made"]).good().stdout,
+        "made\n",
+        "the shell changed nothing of it"
+    );
+
+    // an image without a shell, and a failure that is no command's
+    for (dockerfile, code, line) in [
+        ("FROM scratch\nCOPY busybox /\nRUN [\"/busybox\", \"false\"]\n", 1, "no shell that could be opened"),
+        ("FROM scratch\nCOPY none /\n", 125, "none"),
+    ] {
+        world.file("Dockerfile", dockerfile);
+        let mut command = world.command();
+        command.args(["bud", "--on-failure=shell"]).arg(world.context());
+        let mut terminal = Terminal::start(command, 50, 100);
+        assert_eq!(terminal.end(), code, "{}", terminal.screen().join("\n"));
+        assert!(has(&terminal.screen(), line), "{}", terminal.screen().join("\n"));
+    }
+}
