@@ -10,14 +10,14 @@ use super::context::Context;
 use super::executor::Executor;
 use super::run::{Program, Work};
 use super::stage::{Inherited, Stage};
-use super::{Error, Options, StepError, finish};
-use crate::dockerfile::Copy;
-use crate::oci::{Descriptor, ImageConfig, Platform, media_type};
+use super::{Error, Options, StepError, assemble, finish};
+use crate::dockerfile::{self, Copy};
+use crate::oci::{Descriptor, ImageConfig, Platform, Reference, media_type};
 use crate::progress::Sink;
 use crate::registry::Client;
 use crate::runtime::{Cancel, Exit, Input, Keep, Tracing};
 use crate::store::{Image, LayerRecord, Store};
-use crate::transfer::INLINE;
+use crate::transfer::{INLINE, Subject};
 
 /// An image in the making: what is known of a stage after some steps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -156,6 +156,22 @@ impl<'a> Bench<'a> {
         let ended = executor.carry_out(&stage, &work, input, Keep::Always)?;
         piece.add(ended.layer);
         Ok(ended.exit)
+    }
+
+    /// Changes the config of `piece` as an instruction of a Dockerfile would that makes no layer.
+    pub fn change(&self, piece: &mut Piece, instruction: &str) -> Result<(), StepError> {
+        let step = dockerfile::parse_onbuild(instruction, '\\').map_err(StepError::Trigger)?;
+        let mut stage = Stage::on_piece(piece);
+        self.executor.change_by_hand(&mut stage, &step)?;
+        piece.image = stage.image;
+        Ok(())
+    }
+
+    /// Adds an image to the list called `name`, which is made if it is not there.
+    pub fn add_to_list(&self, name: &Reference, image: &Image) -> Result<(), Error> {
+        let (subject, format) =
+            (Subject::Image(Box::new(image.clone())), self.executor.options.finish.format);
+        assemble::add_to_list(self.executor.store, name, &subject, format).map(drop)
     }
 
     /// Removes what a killed command left, and says what stays.

@@ -5,6 +5,7 @@
 use serde_json::json;
 
 use super::StepError;
+use super::copy::absolute;
 use super::executor::Executor;
 use super::scope::Global;
 use super::stage::Stage;
@@ -24,6 +25,21 @@ impl Executor<'_> {
         let identity = Identity { before, created_by, settings: Vec::new() };
         let key = self.key(stage, &identity, None);
         self.once(stage, &key, &identity.created_by, |_, _| Ok(None)).map(drop)
+    }
+
+    /// The same by hand: nothing is recorded. Errors with [`StepError::Invalid`] if the instruction makes a layer.
+    pub(super) fn change_by_hand(&self, stage: &mut Stage, step: &Step) -> Result<(), StepError> {
+        match &step.instruction {
+            Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_) => {
+                Err(StepError::Invalid(format!("{:?} does more than change the config", step.text)))
+            }
+            Instruction::Workdir(path) => {
+                let path = stage.scope.expand(path, self.dockerfile.escape, &stage.image.config)?;
+                stage.image.config.working_dir = absolute(&stage.image.config.working_dir, &path);
+                Ok(())
+            }
+            _ => Change { escape: self.dockerfile.escape, global: &self.global, stage }.make(step).map(drop),
+        }
     }
 
     /// Sets the variables of the command line, as if ENV came first in the stage.

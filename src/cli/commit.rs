@@ -1,16 +1,23 @@
 //! `rbuild commit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
 
 use super::container::Workplace;
 use super::failure::Failure;
 use super::{Context, output, registry, result};
 use crate::build::{Finish, Layering};
-use crate::container::{self, Commit};
+use crate::container::{self, Commit, Means, Telling};
+use crate::layer::Compression;
 use crate::oci::Reference;
+use crate::store::Image;
+use crate::transfer::export::{self, ArchiveKind, Destination};
+use crate::transfer::{PushOptions, Subject};
 
 /// Make an image of a working container and print its id
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct Args {
     /// The media types of the image: oci or docker [default: as `from` was told]
     #[arg(short, long, value_name = "FORMAT")]
@@ -27,35 +34,190 @@ pub(super) struct Args {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+    /// When the image is said to be made, in seconds since 1970 [default: `$SOURCE_DATE_EPOCH`, else now]
+    #[arg(long, value_name = "SECONDS", value_parser = result::seconds, conflicts_with = "timestamp")]
+    source_date_epoch: Option<i64>,
+    /// Let no file of the new layer be younger than --source-date-epoch
+    #[arg(long)]
+    rewrite_timestamp: bool,
+    /// The same as --source-date-epoch, and every file of the new layer is as old
+    #[arg(long, value_name = "SECONDS", value_parser = result::seconds)]
+    timestamp: Option<i64>,
+    /// Add the image to this list of images, which is made if it is not there
+    #[arg(long, value_name = "LIST")]
+    manifest: Option<Reference>,
+    /// Write what was made, as JSON, to this file
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
+    /// An annotation of the image's manifest; may be given several times
+    #[arg(long = "annotation", value_name = "NAME[=VALUE]")]
+    annotations: Vec<String>,
+    /// An annotation that the image is not to have; may be given several times
+    #[arg(long = "unsetannotation", value_name = "NAME")]
+    unset_annotations: Vec<String>,
+    /// A variable that the image is not to have; may be given several times
+    #[arg(long = "unsetenv", value_name = "NAME")]
+    unset_env: Vec<String>,
+    /// An instruction of a Dockerfile that changes the image's config; may be given several times
+    #[arg(short, long = "change", value_name = "INSTRUCTION")]
+    changes: Vec<String>,
+    /// Take fields of the image's config from this file, a JSON object
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A file that the image has besides, as root's with mode 0644; may be given several times
+    #[arg(long = "add-file", value_name = "FILE[:PATH]")]
+    files: Vec<String>,
+    /// Leave the history out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          default_value_t = false, action = clap::ArgAction::Set)]
+    omit_history: bool,
+    /// Leave the layers of an oci: or oci-archive: plain
+    #[arg(short = 'D', long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+          require_equals = true, default_value_t = true, action = clap::ArgAction::Set)]
+    disable_compression: bool,
     /// The container: a name or an id
     container: String,
-    /// The name of the image
-    image: Option<Reference>,
+    /// What the image is called, or where it goes: `docker://NAME`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or
+    /// `docker-archive:FILE[:NAME]`
+    #[arg(value_parser = target)]
+    image: Option<Target>,
     #[command(flatten)]
     registry: registry::Args,
 }
 
+/// Where an image goes.
+#[derive(Clone)]
+enum Target {
+    /// It stays in the store, under this name.
+    Store(Reference),
+    /// To a registry.
+    Registry(Reference),
+    /// Into a directory, as an OCI layout.
+    Layout(PathBuf, Option<Reference>),
+    /// Into an archive.
+    Archive(ArchiveKind, PathBuf, Option<Reference>),
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let reference = |text: &str| text.parse::<Reference>().map_err(|why| why.to_string());
+    let place = |rest: &str| {
+        let (path, name) = rest.split_once(':').unwrap_or((rest, ""));
+        let name = Some(name).filter(|name| !name.is_empty()).map(reference).transpose()?;
+        if path.is_empty() { Err("expected a path".to_owned()) } else { Ok((PathBuf::from(path), name)) }
+    };
+    match text.split_once(':') {
+        Some(("containers-storage", name)) => reference(name).map(Target::Store),
+        Some(("docker", name)) if name.starts_with("//") => reference(&name[2..]).map(Target::Registry),
+        Some(("oci", rest)) if rest.contains('/') => {
+            place(rest).map(|(path, name)| Target::Layout(path, name))
+        }
+        Some(("oci-archive", rest)) => {
+            place(rest).map(|(path, name)| Target::Archive(ArchiveKind::Oci, path, name))
+        }
+        Some(("docker-archive", rest)) => {
+            place(rest).map(|(path, name)| Target::Archive(ArchiveKind::Docker, path, name))
+        }
+        Some((transport @ ("dir" | "docker-daemon" | "sif" | "ostree"), rest)) if rest.contains('/') => {
+            Err(format!("the transport {transport}: is not supported yet"))
+        }
+        _ => reference(text).map(Target::Store),
+    }
+}
+
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let workplace = Workplace::open(context, &args.registry)?;
+    let mut wanted = args.wanted()?;
     let image = workplace.with(context, args.quiet, |means| {
         let held = means.hold(&args.container)?;
         let state = &held.container().state;
-        let finish = Finish {
-            format: args.format.map_or(state.format, result::GivenFormat::format),
-            layering: if args.squash { Layering::All } else { Layering::New },
-            ..Finish::default()
-        };
-        let image = container::commit(means, state, &Commit { finish })?;
-        if let Some(name) = &args.image {
-            means.store.tag(&image, &name.local())?;
-        }
+        wanted.finish.format = args.format.map_or(state.format, result::GivenFormat::format);
+        let image = container::commit(means, state, &wanted)?;
+        args.send(means, &image)?;
         if args.rm {
             held.remove()?;
         }
         Ok(image)
     })?;
+    if let Some(file) = &args.metadata_file {
+        let name = match &args.image {
+            Some(Target::Store(name)) => Some(name.local().to_string()),
+            Some(Target::Registry(name)) => Some(name.to_string()),
+            _ => None,
+        };
+        let metadata = json!({
+            "containerimage.config.digest": image.id(),
+            "containerimage.descriptor": image.descriptor,
+            "containerimage.digest": image.descriptor.digest,
+            "image.name": name,
+        });
+        output::file(file, format!("{metadata:#}\n").as_bytes())?;
+    }
     match &args.iidfile {
         Some(file) => output::file(file, image.id().to_string().as_bytes()),
         None => output::line(image.id().hex()),
     }
+}
+
+impl Args {
+    /// What is asked of the image, but for its format, which the container may say.
+    fn wanted(&self) -> Result<Commit, Failure> {
+        let times = result::times(self.timestamp, self.source_date_epoch, self.rewrite_timestamp, None)?;
+        Ok(Commit {
+            finish: Finish {
+                layering: if self.squash { Layering::All } else { Layering::New },
+                annotations: result::pairs("--annotation", &self.annotations)?.into_iter().collect(),
+                unset_env: self.unset_env.clone(),
+                times,
+                ..Finish::default()
+            },
+            unset_annotations: self.unset_annotations.clone(),
+            files: self.files.iter().map(|text| added(text)).collect::<Result<_, _>>()?,
+            config: self.config.as_deref().map(read_config).transpose()?.unwrap_or_default(),
+            changes: self.changes.clone(),
+            told: if self.omit_history { Telling::Nothing } else { Telling::History },
+            list: self.manifest.clone(),
+        })
+    }
+
+    /// Names the image, or takes it where it is to go; there it has no name here.
+    fn send(&self, means: &Means<'_>, image: &Image) -> Result<(), container::Error> {
+        let subject = Subject::Image(Box::new(image.clone()));
+        let compression = if self.disable_compression { Compression::None } else { Compression::Gzip };
+        let packed = PushOptions { compression, force: false };
+        let names = |name: &Option<Reference>| name.iter().cloned().collect::<Vec<_>>();
+        let sent = match &self.image {
+            None => return Ok(()),
+            Some(Target::Store(name)) => return Ok(means.store.tag(image, &name.local())?),
+            Some(Target::Registry(name)) => {
+                let packed = PushOptions { compression: Compression::Gzip, force: false };
+                subject.push(means.store, means.client, name, packed, means.sink).map(drop)
+            }
+            Some(Target::Layout(path, name)) => {
+                export::layout(means.store, &subject, &names(name), path, packed)
+            }
+            Some(Target::Archive(kind, path, name)) => {
+                let to = Destination::Path(path.clone());
+                export::archive(means.store, &subject, &names(name), *kind, &to, packed)
+            }
+        };
+        Ok(sent.map_err(Box::new)?)
+    }
+}
+
+/// `FILE[:PATH]`: without a path it is the file's own.
+fn added(text: &str) -> Result<(PathBuf, String), Failure> {
+    let (file, path) = text.split_once(':').unwrap_or((text, text));
+    let absolute =
+        std::path::absolute(file).map_err(|why| Failure::new(format!("--add-file {text}: {why}")))?;
+    if !absolute.is_file() {
+        return Err(Failure::new(format!("--add-file {text}: {} is no file", absolute.display())));
+    }
+    Ok((absolute, format!("/{}", path.trim_start_matches('/'))))
+}
+
+/// `--config`: a JSON object.
+fn read_config(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::new(format!("--config {}: {why}", path.display()));
+    let text = std::fs::read(path).map_err(|why| wrong(&why))?;
+    serde_json::from_slice(&text).map_err(|why| wrong(&why))
 }

@@ -2,7 +2,7 @@
 
 use super::container::Workplace;
 use super::failure::Failure;
-use super::{Context, registry};
+use super::{Context, environment, registry};
 use crate::container::{self, Change, HealthDuration, Text};
 
 /// Set what an image of a working container will say of itself
@@ -101,20 +101,18 @@ pub(super) struct Args {
     /// Where commands start
     #[arg(long = "workingdir", value_name = "DIR")]
     workingdir: Option<String>,
+    /// Have the history of an image tell of it [default: `$BUILDAH_HISTORY`, else false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    add_history: Option<bool>,
     /// The container: a name or an id
     container: String,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let workplace = Workplace::open(context, &registry::Args::default())?;
-    let changes = args.changes();
+    let (changes, record) = (args.changes(), environment::record(args.add_history)?);
     workplace.with(context, true, |means| {
-        let mut held = means.hold_record(&args.container)?;
-        let mut state = held.container().state.clone();
-        for one in &changes {
-            container::change(&mut state, one)?;
-        }
-        held.save(state)
+        container::configure(&mut means.hold_record(&args.container)?, &changes, record)
     })
 }
 

@@ -100,16 +100,16 @@ struct Global {
 #[derive(Subcommand)]
 enum Verb {
     /// Copy files into a working container, archives unpacked, and print the digest of what was copied
-    Add(copy::Args),
+    Add(Box<copy::Args>),
     #[command(visible_aliases = ["build", "build-using-dockerfile"])]
     Bud(Box<bud::Args>),
     Cache(caches::Args),
-    Commit(commit::Args),
+    Commit(Box<commit::Args>),
     Completion(completion::Args),
     Config(Box<config::Args>),
     #[command(visible_aliases = ["list", "ls", "ps"])]
     Containers(containers::Args),
-    Copy(copy::Args),
+    Copy(Box<copy::Args>),
     Doctor(doctor::Args),
     From(Box<from::Args>),
     Images(images::Args),
@@ -188,14 +188,14 @@ pub fn main() -> ExitCode {
     }
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
-        Verb::Add(args) => copy::run(copy::Verb::Add, args, &context),
+        Verb::Add(args) => copy::run(copy::Verb::Add, *args, &context),
         Verb::Bud(args) => bud::run(*args, &context),
         Verb::Cache(args) => caches::run(&args, &context),
         Verb::Commit(args) => commit::run(&args, &context),
         Verb::Completion(args) => completion::run(&args),
         Verb::Config(args) => config::run(&args, &context),
         Verb::Containers(args) => containers::run(&args, &context),
-        Verb::Copy(args) => copy::run(copy::Verb::Copy, args, &context),
+        Verb::Copy(args) => copy::run(copy::Verb::Copy, *args, &context),
         Verb::Doctor(args) => doctor::run(&args, &context),
         Verb::From(args) => from::run(*args, &context),
         Verb::Images(args) => images::run(&args, &context),

@@ -108,6 +108,36 @@ impl GivenFormat {
     }
 }
 
+/// The times that `--timestamp`, `--source-date-epoch` and `--rewrite-timestamp` ask for; where the first two do not, `told`
+/// counts, else the environment.
+pub(super) fn times(
+    timestamp: Option<i64>,
+    epoch: Option<i64>,
+    rewrite: bool,
+    told: Option<String>,
+) -> Result<Times, Failure> {
+    if let Some(epoch) = timestamp {
+        return Ok(Times::Set(epoch));
+    }
+    let told = || told.or_else(|| env::var(EPOCH).ok()).filter(|text| !text.is_empty());
+    let epoch = match epoch {
+        Some(epoch) => Some(epoch),
+        None => told()
+            .map(|text| {
+                let bad = |why| Failure::new(format!("invalid {EPOCH}: {text:?}: {why}"));
+                seconds(&text).map_err(bad)
+            })
+            .transpose()?,
+    };
+    match (epoch, rewrite) {
+        (Some(epoch), false) => Ok(Times::Created(epoch)),
+        (Some(epoch), true) => Ok(Times::Clamped(epoch)),
+        (None, false) => Ok(Times::Real),
+        (None, true) => Err(Failure::new("--rewrite-timestamp: no time is given that files are held to")
+            .hint(format!("pass --source-date-epoch SECONDS, or set {EPOCH}"))),
+    }
+}
+
 /// The format that is given, else the environment's, else OCI's.
 pub(super) fn format(given: Option<GivenFormat>) -> Result<Format, Failure> {
     let told = || env::var("BUILDAH_FORMAT").ok().filter(|text| !text.is_empty());
@@ -119,7 +149,7 @@ pub(super) fn format(given: Option<GivenFormat>) -> Result<Format, Failure> {
     }
 }
 
-fn seconds(text: &str) -> Result<i64, String> {
+pub(super) fn seconds(text: &str) -> Result<i64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
     seconds.ok_or_else(|| format!("expected seconds since 1970, from 0 to {LAST_SECOND}"))
 }
@@ -197,25 +227,8 @@ impl Args {
     }
 
     fn times(&self, build_args: &BTreeMap<String, String>) -> Result<Times, Failure> {
-        if let Some(epoch) = self.timestamp {
-            return Ok(Times::Set(epoch));
-        }
-        let told = || build_args.get(EPOCH).cloned().or_else(|| env::var(EPOCH).ok());
-        let epoch = match (self.source_date_epoch, told().filter(|text| !text.is_empty())) {
-            (Some(epoch), _) => Some(epoch),
-            (None, Some(text)) => {
-                let bad = |why| Failure::new(format!("invalid {EPOCH}: {text:?}: {why}"));
-                Some(seconds(&text).map_err(bad)?)
-            }
-            (None, None) => None,
-        };
-        match (epoch, self.rewrite_timestamp) {
-            (Some(epoch), false) => Ok(Times::Created(epoch)),
-            (Some(epoch), true) => Ok(Times::Clamped(epoch)),
-            (None, false) => Ok(Times::Real),
-            (None, true) => Err(Failure::new("--rewrite-timestamp: no time is given that files are held to")
-                .hint(format!("pass --source-date-epoch SECONDS, or set {EPOCH}"))),
-        }
+        let told = build_args.get(EPOCH).cloned();
+        times(self.timestamp, self.source_date_epoch, self.rewrite_timestamp, told)
     }
 
     fn format(&self) -> Result<Format, Failure> {
@@ -261,7 +274,7 @@ impl Args {
 }
 
 /// `NAME=VALUE`, or `NAME` with nothing behind it.
-fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, Failure> {
+pub(super) fn pairs(flag: &str, given: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let pair = |text: &String| {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         if name.is_empty() {

@@ -4,7 +4,8 @@
 
 use serde_json::json;
 
-use super::{Error, State};
+use super::run::{Record, tell};
+use super::{Error, Held, State};
 use crate::dockerfile::{check_signal, duration, ports, split_words};
 use crate::oci::{ContainerConfig, Healthcheck};
 
@@ -88,10 +89,22 @@ pub enum HealthDuration {
     StartInterval,
 }
 
+/// Makes all changes, or none. `record`: whether the history of an image will tell of them.
+pub fn configure(held: &mut Held, changes: &[Change], record: Record) -> Result<(), Error> {
+    let mut state = held.container().state.clone();
+    for one in changes {
+        let told = change(&mut state, one)?;
+        if let (Some(told), Record::Told) = (told, record) {
+            tell(&mut state.piece.image.history, format!("/bin/sh -c #(nop) {told}"));
+        }
+    }
+    held.save(state)
+}
+
 /// Makes a change. Returns the instruction that would have made it, if there is one.
 ///
 /// Errors with [`Error::Setting`] if the value is none; `state` is then not to be used any more.
-pub fn change(state: &mut State, change: &Change) -> Result<Option<String>, Error> {
+fn change(state: &mut State, change: &Change) -> Result<Option<String>, Error> {
     let config = &mut state.piece.image.config;
     let told = |verb: &str, value: &str| Some(format!("{verb} {value}"));
     Ok(match change {

@@ -36,9 +36,9 @@ use crate::runtime::{self, Cancel, Confinement, RootfsChoice};
 use crate::store::{self, Store};
 use crate::web;
 
-pub use commit::{Commit, commit};
-pub use config::{Change, HealthDuration, Text, change};
-pub use copy::{Copied, copy};
+pub use commit::{Commit, Telling, commit};
+pub use config::{Change, HealthDuration, Text, configure};
+pub use copy::{Copied, copy, source};
 pub use create::{Create, Source, create};
 pub use error::Error;
 pub use mount::{Mount, Serve, mounted, serve, unmount};

@@ -1,6 +1,6 @@
 //! What every user can do: with a range of ids, with one id, as root; on every driver.
 
-mod containers;
+pub mod containers;
 mod failed;
 mod immutable;
 mod mounted;
