@@ -13,6 +13,7 @@ mod completion;
 mod confined;
 mod containers;
 mod contexts;
+mod contracts;
 mod copy;
 mod debian;
 mod doctor;
