@@ -29,7 +29,7 @@ pub(super) fn describe(store: &Store, container: &Container) -> Result<Value, Fa
         "Manifest": manifest,
         "Container": container.name,
         "ContainerID": container.id,
-        "MountPoint": "",
+        "MountPoint": state.mount.as_ref().map(|mount| &mount.path),
         "ImageAnnotations": state.annotations,
         "ImageCreatedBy": state.history.created_by.as_deref().unwrap_or_default(),
         "OCIv1": image,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::template::Rows;
 use super::{Context, output};
 use crate::container::{self, Container};
 
@@ -22,6 +23,9 @@ pub(super) struct Args {
     /// Only those that are like this: id=PREFIX, name=PART or ancestor=IMAGE; several must all hold
     #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = filter)]
     filters: Vec<Filter>,
+    /// A Go template for each, with the columns of the list as its fields
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["quiet", "json"])]
+    format: Option<Rows>,
     /// Without the heading
     #[arg(short, long)]
     noheading: bool,
@@ -67,6 +71,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         return output::line(pretty(&list)?);
     }
     let width = if args.notruncate { 64 } else { 12 };
+    if let Some(format) = &args.format {
+        let rows: Vec<Value> = wanted.map(|container| of_template(container, width)).collect();
+        return format.lines(&rows).map_err(Failure::new)?.iter().try_for_each(output::line);
+    }
     if args.quiet {
         return wanted.into_iter().try_for_each(|container| output::line(&container.id[..width]));
     }
@@ -77,7 +85,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     for container in wanted {
         let image = container.state.base.as_ref().map(|base| base.id.hex()).unwrap_or_default();
         let image = image.get(..width).unwrap_or_default();
-        let cells = [&container.id[..width], "   *", image, image_name(container), &container.name];
+        let cells = [&container.id[..width], BUILDER, image, image_name(container), &container.name];
         output::line(row(cells, width))?;
     }
     Ok(())
@@ -101,6 +109,21 @@ fn describe(container: &Container) -> Value {
         "containername": container.name,
     })
 }
+
+/// What a template finds.
+fn of_template(container: &Container, width: usize) -> Value {
+    let image = container.state.base.as_ref().map(|base| base.id.hex()).unwrap_or_default();
+    json!({
+        "ContainerID": &container.id[..width],
+        "Builder": BUILDER,
+        "ImageID": image.get(..width).unwrap_or_default(),
+        "ImageName": image_name(container),
+        "ContainerName": container.name,
+    })
+}
+
+/// The mark of a container that was made here, as all are.
+const BUILDER: &str = "   *";
 
 /// JSON with the indent that it has elsewhere.
 fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {

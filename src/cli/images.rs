@@ -6,6 +6,7 @@ use super::Context;
 use super::failure::Failure;
 use super::output;
 use super::size;
+use super::template::Rows;
 use crate::oci::Reference;
 use crate::store::Image;
 
@@ -22,6 +23,9 @@ pub(super) struct Args {
     /// Show the manifests' digests
     #[arg(long)]
     digests: bool,
+    /// A Go template for each, with the columns of the list as its fields
+    #[arg(long, value_name = "TEMPLATE", conflicts_with_all = ["quiet", "json"])]
+    format: Option<Rows>,
     /// Without the heading
     #[arg(short, long)]
     noheading: bool,
@@ -55,6 +59,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let unnamed = image.names.is_empty().then_some(Row { image, name: None });
         unnamed.into_iter().chain(image.names.iter().map(move |name| Row { image, name: Some(name) }))
     });
+    if let Some(format) = &args.format {
+        let rows: Vec<Value> = rows.map(|row| row.of_template(args)).collect();
+        return format.lines(&rows).map_err(Failure::new)?.iter().try_for_each(output::line);
+    }
     let mut table: Vec<Vec<String>> = rows.map(|row| row.cells(args)).collect();
     if !args.noheading {
         let mut heading = vec!["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
@@ -67,15 +75,30 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
 }
 
 impl Row<'_> {
-    fn cells(&self, args: &Args) -> Vec<String> {
+    /// The name without its tag, and the tag.
+    fn names(&self) -> (String, String) {
         let none = || "<none>".to_owned();
-        let (repository, tag) = match self.name {
-            Some(name) => {
-                let registry = name.registry().map(|registry| format!("{registry}/")).unwrap_or_default();
-                (format!("{registry}{}", name.repository()), name.tag().map_or_else(none, str::to_owned))
-            }
-            None => (none(), none()),
-        };
+        let Some(name) = self.name else { return (none(), none()) };
+        let registry = name.registry().map(|registry| format!("{registry}/")).unwrap_or_default();
+        (format!("{registry}{}", name.repository()), name.tag().map_or_else(none, str::to_owned))
+    }
+
+    /// What a template finds.
+    fn of_template(&self, args: &Args) -> Value {
+        let (name, tag) = self.names();
+        json!({
+            "Name": name,
+            "Tag": tag,
+            "ID": id(self.image, args),
+            "Digest": self.image.descriptor.digest,
+            "CreatedAt": created(self.image),
+            "CreatedAtRaw": self.image.config.created,
+            "Size": size::bytes(total(self.image)),
+        })
+    }
+
+    fn cells(&self, args: &Args) -> Vec<String> {
+        let (repository, tag) = self.names();
         let mut cells =
             vec![repository, tag, id(self.image, args), created(self.image), size::bytes(total(self.image))];
         if args.digests {

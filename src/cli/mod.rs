@@ -54,6 +54,7 @@ mod size;
 mod ssh;
 mod step;
 mod tag;
+mod template;
 mod terminal;
 mod timeline;
 mod umount;

@@ -18,6 +18,17 @@ pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
     }
 }
 
+/// Prints a text as it is.
+pub(super) fn text(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(format!("standard output: {why}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file that is whole or is not there. What is no regular file (a pipe, a terminal) is written to as it is.
 pub(super) fn file(path: &Path, mut bytes: &[u8]) -> Result<(), Failure> {
     stream(path, &mut bytes)
