@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -32,8 +33,22 @@ impl Builder {
 
 /// What a build left, before its layers are read.
 enum Made {
-    Image { config: Value, layers: Vec<PathBuf> },
+    Image {
+        config: Value,
+        layers: Vec<PathBuf>,
+    },
     Nothing(Said),
+    /// What a script said, and the image that it left, if it did.
+    Script(Said, Option<(Value, Vec<PathBuf>)>),
+}
+
+impl Made {
+    fn layers(&self) -> Option<&Vec<PathBuf>> {
+        match self {
+            Self::Image { layers, .. } | Self::Script(_, Some((_, layers))) => Some(layers),
+            Self::Nothing(_) | Self::Script(_, None) => None,
+        }
+    }
 }
 
 /// Builds all cases with `builder`, which starts from nothing.
@@ -45,21 +60,22 @@ pub fn build_all(builder: Builder, cases: &[Case]) -> Vec<Outcome> {
     };
     let made: Vec<Made> = cases.iter().map(|case| workshop.build(case, "localhost/cases/case")).collect();
 
-    let images = made.iter().filter_map(|made| match made {
-        Made::Image { layers, .. } => Some(layers),
-        Made::Nothing(_) => None,
-    });
+    let images = made.iter().filter_map(Made::layers);
     let mut trees = flatten(std::iter::once(&base).chain(images)).into_iter();
     let base = trees.next().unwrap_or_default();
+    let mut built = |config: &Value| Outcome::Built {
+        author: config["author"].as_str().filter(|author| !author.is_empty()).map(str::to_owned),
+        config: config["config"].clone(),
+        tree: trees.next().unwrap_or_default(),
+        base: base.clone(),
+    };
     made.into_iter()
         .map(|made| match made {
-            Made::Image { config, .. } => Outcome::Built {
-                author: config["author"].as_str().filter(|author| !author.is_empty()).map(str::to_owned),
-                config: config["config"].clone(),
-                tree: trees.next().unwrap_or_default(),
-                base: base.clone(),
-            },
+            Made::Image { config, .. } => built(&config),
             Made::Nothing(Said { code, stderr, .. }) => Outcome::Refused { code, stderr },
+            Made::Script(Said { code, stdout, .. }, image) => {
+                Outcome::Scripted { code, stdout, image: image.map(|(config, _)| Box::new(built(&config))) }
+            }
         })
         .collect()
 }
@@ -121,7 +137,49 @@ impl Workshop {
         Case { folder }
     }
 
+    /// Runs a script of buildah's words, where `buildah` is this builder. `$IMAGE` is the name that the image should get.
+    fn run(&self, case: &Case) -> Made {
+        let at = tempfile::Builder::new().prefix("k.").tempdir_in(self.directory.path()).unwrap();
+        case.lay_out_context(at.path());
+        let bin = at.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        let own = self.command();
+        // By its path: the word itself is about to mean the script's own.
+        let own_program = tool("sh", &["-c", "command -v \"$0\"", own.get_program().to_str().unwrap()]);
+        let own_args: Vec<&str> = own.get_args().map(|word| word.to_str().unwrap()).collect();
+        let words = format!("{} {}", own_program.trim_end(), own_args.join(" "));
+        let program = bin.join("buildah");
+        fs::write(&program, format!("#!/bin/sh\nexec {words} \"$@\"\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let script = fs::read_to_string(case.folder.join("script")).unwrap();
+        let image = format!("localhost/script/{}", case.folder.file_name().unwrap().to_str().unwrap());
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new("timeout");
+        command.args(["120", "sh", "-euc", &format!("umask 022\n{script}")]);
+        command.current_dir(at.path().join("context"));
+        command.env("PATH", format!("{}:{path}", bin.display())).env("IMAGE", &image).env("BASE", BASE);
+        command.env("BUILDAH_ISOLATION", if self.builder == Builder::Buildah { "chroot" } else { "" });
+        let said = Said::of(command.output().unwrap());
+        if std::env::var_os("RBUILD_CASES_TALK").is_some() {
+            eprintln!("{}: {}:\n{}{}", case.name(), self.builder.name(), said.stdout, said.stderr);
+        }
+        Said::of(self.command().args(["rm", "--all"]).output().unwrap());
+        let left = self.command().args(["inspect", "--type", "image", &image]).output().unwrap();
+        let made = left.status.success().then(|| self.image(&image));
+        match made {
+            Some(Made::Image { config, layers }) => Made::Script(said, Some((config, layers))),
+            _ => Made::Script(said, None),
+        }
+    }
+
     fn build(&self, case: &Case, image: &str) -> Made {
+        if case.is_script() {
+            return if case.is_for(self.builder) {
+                self.run(case)
+            } else {
+                Made::Nothing(Said { code: 0, stdout: String::new(), stderr: String::new() })
+            };
+        }
         let at = tempfile::Builder::new().prefix("k.").tempdir_in(self.directory.path()).unwrap();
         let for_peer = self.builder != Builder::Rbuild && case.has_words_for_peers();
         case.lay_out(at.path(), if for_peer { "Dockerfile.peer" } else { "Dockerfile" });

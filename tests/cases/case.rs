@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Builder;
 use crate::support::Said;
 
 /// Where the groups are, seen from the directory that tests run in.
@@ -49,6 +50,16 @@ impl Case {
         self.folder.join("Dockerfile.peer").exists()
     }
 
+    /// Whether it is a script of commands on working containers.
+    pub fn is_script(&self) -> bool {
+        self.folder.join("script").exists()
+    }
+
+    /// Whether the peer has words for it: BuildKit has no working containers.
+    pub fn is_for(&self, peer: Builder) -> bool {
+        peer != Builder::Buildkit || !self.is_script()
+    }
+
     /// Writes `Dockerfile` and `context/` to the empty directory `at`.
     pub fn lay_out(&self, at: &Path, dockerfile: &str) {
         fs::copy(self.folder.join(dockerfile), at.join("Dockerfile")).unwrap();
@@ -56,6 +67,11 @@ impl Case {
         if self.folder.join(ignore).exists() {
             fs::copy(self.folder.join(ignore), at.join(ignore)).unwrap();
         }
+        self.lay_out_context(at);
+    }
+
+    /// Writes `context/` to the directory `at`.
+    pub fn lay_out_context(&self, at: &Path) {
         let context = at.join("context");
         fs::create_dir(&context).unwrap();
         chmod(&context, 0o755);

@@ -13,6 +13,8 @@ pub enum Outcome {
         tree: Vec<String>,
         base: Vec<String>,
     },
+    /// What a script said, its exit code, and the image that it left.
+    Scripted { code: i32, stdout: String, image: Option<Box<Outcome>> },
     /// An exit code and what was said.
     Refused { code: i32, stderr: String },
 }
@@ -45,12 +47,28 @@ impl Outcome {
                 }
                 lines
             }
+            Self::Scripted { code, stdout, image } => {
+                let said = stdout.lines().map(|line| format!("| {}", without_ids(line)));
+                let image = image.iter().flat_map(|image| image.lines());
+                std::iter::once(format!("exit {code}")).chain(said).chain(image).collect()
+            }
             Self::Refused { code, stderr } => {
                 let message = stderr.lines().skip_while(|line| !line.starts_with("Error: "));
                 std::iter::once(format!("refused {code}")).chain(message.map(str::to_owned)).collect()
             }
         }
     }
+}
+
+/// A line in which each id, whole or cut to twelve digits, is the word `ID`.
+fn without_ids(line: &str) -> String {
+    let is_id = |word: &str| [64, 12].contains(&word.len()) && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
+    let named = words.map(|word| {
+        let (text, end) = word.split_at(word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len());
+        if is_id(text) { format!("ID{end}") } else { word.to_owned() }
+    });
+    named.collect()
 }
 
 /// One line for each entry of a map and of the lists whose entries are told one by one. Nothing, and what is the same
