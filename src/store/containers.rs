@@ -269,19 +269,19 @@ mod tests {
     #[test]
     fn a_name_is_one_containers() {
         let (_dir, store) = scratch();
-        let a = create(&store, "a");
-        let numbered = ["a", "a-1"].map(str::to_owned);
-        assert_eq!(store.create_container(numbered, ()).unwrap().name, "a-1");
-        let taken = store.create_container(["a".to_owned()], ()).unwrap_err();
-        assert!(matches!(&taken, Error::NameTaken { id, .. } if *id == a.id), "{taken}");
-        let mut held = hold(&store, "a").unwrap();
-        for name in ["a", "a-1"] {
+        let x = create(&store, "x");
+        let numbered = ["x", "x-1"].map(str::to_owned);
+        assert_eq!(store.create_container(numbered, ()).unwrap().name, "x-1");
+        let taken = store.create_container(["x".to_owned()], ()).unwrap_err();
+        assert!(matches!(&taken, Error::NameTaken { id, .. } if *id == x.id), "{taken}");
+        let mut held = hold(&store, "x").unwrap();
+        for name in ["x", "x-1"] {
             assert!(matches!(held.rename(name), Err(Error::NameTaken { .. })), "{name}");
         }
-        held.rename("c").unwrap();
+        held.rename("y").unwrap();
         drop(held);
-        assert!(store.find_container::<Vec<String>>("a").unwrap().is_none());
-        assert_eq!(store.find_container::<Vec<String>>("c").unwrap().unwrap().id, a.id);
+        assert!(store.find_container::<Vec<String>>("x").unwrap().is_none());
+        assert_eq!(store.find_container::<Vec<String>>("y").unwrap().unwrap().id, x.id);
     }
 
     #[test]
