@@ -1,12 +1,14 @@
 //! `rbuild bud`, also `build` and `build-using-dockerfile`.
 //!
 //! ```text
+//! foreign     options of buildah that are answered by name
 //! ground      CONTEXT → files, and a Dockerfile where it came with them
 //! texts       -f and the usual names → the Dockerfile's text; its ignore file
 //! preprocess  a Dockerfile called *.in → what cpp makes of it
 //! shell       a RUN that failed → a shell where it did
 //! ```
 
+mod foreign;
 mod ground;
 mod preprocess;
 mod shell;
@@ -14,7 +16,7 @@ mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +27,9 @@ use super::call::Call;
 use super::failure::Failure;
 use super::progress::{Mode, Progress, Talk};
 use super::timeline::{self, Ended};
-use super::{Context, cache, call, environment, output, pull, registry, result, secrets, ssh, step};
+use super::{
+    Context, cache, call, environment, output, platform, pull, registry, result, secrets, ssh, step,
+};
 use crate::build::{self, Contexts, Named, Options, Origin};
 use crate::oci::{Platform, Reference};
 use crate::progress::{Several, Sink};
@@ -52,6 +56,9 @@ pub(super) struct Args {
     /// The value of an ARG; without a value it comes from the environment
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
+    /// A file of NAME=VALUE lines, each like a --build-arg; those count more. Lines that begin with # say nothing
+    #[arg(long = "build-arg-file", value_name = "FILE")]
+    build_arg_file: Vec<PathBuf>,
     /// The stage to end with, by name or number
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -60,8 +67,11 @@ pub(super) struct Args {
           default_missing_value = "always", value_parser = pull::policy)]
     pull: PullPolicy,
     /// What the image is for, several by commas [default: this machine]
-    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',',
+          conflicts_with_all = ["os", "arch", "variant"])]
     platforms: Vec<Platform>,
+    #[command(flatten)]
+    parts: platform::Parts,
     /// What to leave out of the context, instead of its own ignore file
     #[arg(long, value_name = "FILE")]
     ignorefile: Option<PathBuf>,
@@ -106,6 +116,31 @@ pub(super) struct Args {
     registry: registry::Args,
     #[command(flatten)]
     step: step::Args,
+    #[command(flatten)]
+    foreign: foreign::Args,
+}
+
+impl Args {
+    /// The values of ARGs. A name that the environment does not have is as if it had not been given.
+    fn build_args(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut given = BTreeMap::new();
+        for file in &self.build_arg_file {
+            let text =
+                fs::read_to_string(file).map_err(|why| Failure::new(format!("{}: {why}", file.display())))?;
+            for (number, line) in text.lines().enumerate() {
+                let line = line.trim();
+                if line.is_empty() || line.starts_with('#') {
+                    continue;
+                }
+                let (name, value) = line.split_once('=').ok_or_else(|| {
+                    Failure::new(format!("{}:{}: {line:?}: expected NAME=VALUE", file.display(), number + 1))
+                })?;
+                given.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        given.extend(self.build_arg.iter().filter_map(|text| environment::assignment(text)));
+        Ok(given)
+    }
 }
 
 /// `--allow`.
@@ -126,6 +161,7 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let web = args.registry.web();
     let takes_stdout = args.result.takes_stdout();
     args.on_failure.check()?;
+    args.foreign.answer(|text| drop(writeln!(io::stderr(), "{text}")))?;
     let mode = Mode::of(args.progress, args.quiet)?;
     let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
     let timeline = args.timeline.timeline();
@@ -135,10 +171,8 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let mut ground = Ground::open(&args, &reach, call.is_some())?;
     let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
     let ignore = texts::ignore(&args, &ground, &places)?;
-    // A name that the environment does not have is as if it had not been given.
-    let given = args.build_arg.iter().filter_map(|text| environment::assignment(text));
-    let mut build_args: BTreeMap<_, _> = given.collect();
-    let platforms = platforms(&args.platforms);
+    let mut build_args = args.build_args()?;
+    let platforms = platforms(&args)?;
     let platform = platforms[0].clone();
     if let Some(call) = call {
         let question = call::Question {
@@ -218,14 +252,17 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
 }
 
 /// What is built for, each once.
-fn platforms(given: &[Platform]) -> Vec<Platform> {
+fn platforms(args: &Args) -> Result<Vec<Platform>, Failure> {
     let mut platforms: Vec<Platform> = Vec::new();
-    for platform in given {
+    for platform in &args.platforms {
         if !platforms.contains(platform) {
             platforms.push(platform.clone());
         }
     }
-    if platforms.is_empty() { vec![Platform::host()] } else { platforms }
+    if platforms.is_empty() {
+        platforms.push(args.parts.platform()?.unwrap_or_else(Platform::host));
+    }
+    Ok(platforms)
 }
 
 /// `--build-context`. A directory that is not there is told now, and not when a stage asks for it.

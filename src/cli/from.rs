@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use super::container::Workplace;
 use super::failure::Failure;
-use super::{Context, environment, output, pull, registry, result, step};
+use super::{Context, environment, output, platform, pull, registry, result, step};
 use crate::container::{self, Create, Source};
-use crate::oci::Platform;
 use crate::transfer::PullPolicy;
 
 /// Make a working container of an image, or of nothing, and print its name
@@ -28,23 +27,13 @@ pub(super) struct Args {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
-    /// Which image of a list [default: this machine's]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", conflicts_with_all = ["os", "arch", "variant"])]
-    platform: Option<Platform>,
-    /// Its operating system, instead of --platform
-    #[arg(long, value_name = "OS")]
-    os: Option<String>,
-    /// Its architecture, instead of --platform
-    #[arg(long, value_name = "ARCH")]
-    arch: Option<String>,
-    /// The variant of its architecture, instead of --platform
-    #[arg(long, value_name = "VARIANT")]
-    variant: Option<String>,
     /// Begin with the state in which the last build's RUN failed; IMAGE is `last`
     #[arg(long)]
     failed: bool,
     /// The image, or scratch for nothing
     image: String,
+    #[command(flatten)]
+    platform: platform::Args,
     #[command(flatten)]
     registry: registry::Args,
     #[command(flatten)]
@@ -53,7 +42,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let source = if args.failed { failed(&args.image)? } else { source(&args.image)? };
-    let platform = platform(&args);
+    let platform = args.platform.platform()?;
     let workplace = Workplace::open(context, &args.registry)?;
     let wanted = Create {
         source,
@@ -83,15 +72,5 @@ fn failed(text: &str) -> Result<Source, Failure> {
     match text {
         "last" => Ok(Source::LastFailed),
         other => Err(Failure::new(format!("--failed {other}: expected last"))),
-    }
-}
-
-fn platform(args: &Args) -> Platform {
-    let Platform { os, architecture, variant } = args.platform.clone().unwrap_or_else(Platform::host);
-    let variant = if args.arch.is_some() { args.variant.clone() } else { args.variant.clone().or(variant) };
-    Platform {
-        os: args.os.clone().unwrap_or(os),
-        architecture: args.arch.clone().unwrap_or(architecture),
-        variant,
     }
 }

@@ -39,6 +39,7 @@ mod manifest;
 mod mount;
 mod output;
 mod outputs;
+mod platform;
 mod progress;
 mod prune;
 mod pull;

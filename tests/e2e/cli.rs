@@ -8,6 +8,44 @@ use crate::build::BUSYBOX;
 use crate::support::{Said, World, program, provided, tool};
 
 #[test]
+fn options_of_buildah_are_answered_by_name() {
+    let world = World::new();
+    let file = "ARG A\nARG B\nARG C=own\nFROM scratch\nARG A\nARG B\nARG C\nLABEL a=$A b=$B c=$C\n";
+    for option in ["--rm", "--rm=false", "--force-rm", "--compress", "-D", "--skip-unused-stages=true"] {
+        let said = world.build(file, &[option]).good();
+        assert!(said.stderr.contains("asks for nothing here"), "{option}: {}", said.stderr);
+    }
+    for (option, hint) in [
+        ("--sign-by=x", "standalone-sign"),
+        ("--runtime=crun", "runs commands by itself"),
+        ("--all-platforms", "--platform"),
+        ("--cw=x", "confidential"),
+        ("--logfile=x", ">FILE"),
+    ] {
+        let said = world.build(file, &[option]).fails(125, "that rbuild does not have");
+        assert!(said.stderr.contains(hint), "{option}: {}", said.stderr);
+    }
+    // Values of ARGs from files, which count less than the command line.
+    let (more, bad) = (world.path("more"), world.path("bad"));
+    fs::write(&more, "# values\nA=file\n\n  B=a=b\n").unwrap();
+    fs::write(&bad, "A=1\nno value\n").unwrap();
+    let more = more.to_str().unwrap();
+    world.build(file, &["-t", "x", "--build-arg-file", more, "--build-arg", "A=given"]).good();
+    let labels = world.config("x")["config"]["Labels"].clone();
+    assert_eq!(labels, serde_json::json!({ "a": "given", "b": "a=b", "c": "own" }));
+    world
+        .build(file, &["--build-arg-file", bad.to_str().unwrap()])
+        .fails(125, "bad:2: \"no value\": expected NAME=VALUE");
+    // A platform in parts.
+    world.build(file, &["-t", "x", "--arch", "arm64", "--variant", "v8"]).good();
+    assert_eq!(
+        (&world.config("x")["architecture"], &world.config("x")["os"]),
+        (&"arm64".into(), &"linux".into())
+    );
+    world.build(file, &["--arch", "arm64", "--platform", "linux/amd64"]).fails(125, "cannot be used with");
+}
+
+#[test]
 fn names_and_ids_find_an_image() {
     let world = World::new();
     let id =

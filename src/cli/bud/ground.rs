@@ -10,7 +10,6 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::super::Context as Program;
-use super::super::environment;
 use super::super::failure::Failure;
 use super::{Args, unreadable};
 use crate::build::{Access, Context, KEEP_GIT_ARG, Opened, Origin};
@@ -142,9 +141,7 @@ impl Ground {
 
 /// What `--build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=…` says, if it is given.
 fn keep_git(args: &Args) -> Result<Option<bool>, Failure> {
-    let given = args.build_arg.iter().filter_map(|text| environment::assignment(text));
-    let mut named = given.filter(|(name, _)| name == KEEP_GIT_ARG);
-    let Some((name, value)) = named.next_back() else { return Ok(None) };
+    let Some((name, value)) = args.build_args()?.remove_entry(KEEP_GIT_ARG) else { return Ok(None) };
     match value.as_str() {
         "1" | "true" => Ok(Some(true)),
         "" | "0" | "false" => Ok(Some(false)),
