@@ -14,7 +14,7 @@
 //! | 4 | [`transfer`]: pull and push |
 //! | 3 | [`store`]: the OCI layout on disk · [`sandbox`]: the other process |
 //! | 2 | [`rootfs`]: stacks of layers, FUSE, drivers · [`runtime`]: the client of the sandbox |
-//! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`web`]: files · [`git`]: repositories · [`progress`]: news · [`agent`]: ssh |
+//! | 1 | [`layer`]: tar and index · [`fuse`]: the protocol · [`registry`]: the distribution client · [`web`]: files · [`git`]: repositories · [`progress`]: news · [`agent`]: ssh · [`beneath`]: names in a directory |
 //! | 0 | [`oci`], [`dockerfile`], [`packages`]: text and values, nothing else |
 //!
 //! Below `cli` nothing prints, exits or asks the environment: options come in as values, news goes out through
@@ -42,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod beneath;
 pub mod build;
 pub mod cli;
 pub mod container;

@@ -15,7 +15,7 @@ const FLOORS: [&[&str]; 8] = [
     &["transfer"],
     &["store", "sandbox"],
     &["rootfs", "runtime"],
-    &["layer", "fuse", "registry", "web", "git", "progress", "agent"],
+    &["layer", "fuse", "registry", "web", "git", "progress", "agent", "beneath"],
     &["oci", "dockerfile", "packages"],
 ];
 

@@ -6,33 +6,27 @@
 //! The root is held open, and everything is opened beneath it without following a symlink: a directory that is swapped for
 //! one while the build reads it leads nowhere.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Dir, OFlags};
 use rustix::io::Errno;
 
 use super::super::copy::tree::Item;
-use crate::layer::{EntryKind, Metadata, Timestamp, Xattrs};
+use super::place::{Place, item, stamp_of};
+use crate::beneath::{NAME_ONLY, Root, is_symlink};
+use crate::layer::{EntryKind, Timestamp};
 use crate::store::{self, FileDigests, FileStamp, KnownFile, Store};
 
 /// Symlinks followed for one name, as the kernel's limit.
 const MAX_SYMLINKS: usize = 40;
 
-/// Room for the names of a file's extended attributes, and for one value, in bytes: the kernel's
-/// `XATTR_LIST_MAX` and `XATTR_SIZE_MAX`.
-const XATTR_NAMES: usize = 64 << 10;
-const XATTR_VALUE: usize = 64 << 10;
-
 /// An open directory.
 pub(super) struct Directory {
-    root: OwnedFd,
+    root: Root,
     attributes: Attributes,
     /// What earlier builds found its files to be.
     known: Option<Box<FileDigests>>,
@@ -66,9 +60,7 @@ impl Attributes {
 impl Directory {
     /// The directory at `root`. Errors if there is none.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root, attributes: Attributes::Own, known: None })
+        Ok(Self { root: Root::open(root)?, attributes: Attributes::Own, known: None })
     }
 
     /// The checkout of a commit at `root`, its files as old as `mtime`.
@@ -111,7 +103,7 @@ impl Directory {
     pub(super) fn below(&self, path: &[u8]) -> io::Result<Option<Self>> {
         match self.resolve(path)? {
             Some(Item { path, kind: EntryKind::Directory, .. }) => {
-                let root = self.open_beneath(&path, OFlags::PATH | OFlags::DIRECTORY)?;
+                let root = self.root.below(&path)?;
                 Ok(Some(Self { root, attributes: self.attributes, known: None }))
             }
             _ => Ok(None),
@@ -133,7 +125,7 @@ impl Directory {
                 _ => {}
             }
             let next = join(&done, &name);
-            let Some(entry) = absent_is_none(self.open_beneath(&next, NAME_ONLY))? else {
+            let Some(entry) = absent_is_none(self.root.find(&next, NAME_ONLY))? else {
                 return Ok(None);
             };
             if !is_symlink(&rustix::fs::fstat(&entry)?) {
@@ -155,10 +147,7 @@ impl Directory {
 
     /// What is at `path` itself.
     pub(super) fn item(&self, path: &[u8]) -> io::Result<Item> {
-        self.item_at(
-            path.to_vec(),
-            &Place { directory: self.open_beneath(path, NAME_ONLY)?.as_fd(), name: b"" },
-        )
+        self.item_at(path.to_vec(), &Place { directory: self.root.find(path, NAME_ONLY)?.as_fd(), name: b"" })
     }
 
     fn item_at(&self, path: Vec<u8>, place: &Place<'_>) -> io::Result<Item> {
@@ -176,7 +165,7 @@ impl Directory {
 
     /// The entries of directory `path`, sorted; hidden ones too.
     pub(super) fn children(&self, path: &[u8]) -> io::Result<Vec<Item>> {
-        let directory = self.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = self.root.find(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
@@ -194,113 +183,7 @@ impl Directory {
     /// The bytes of the file at `path`. A symlink that took its place meanwhile, or that of a directory on the way, is
     /// refused.
     pub(super) fn file(&self, path: &[u8]) -> io::Result<File> {
-        Ok(self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK)?.into())
-    }
-
-    fn open_beneath(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-        let path = if path.is_empty() { b"." } else { path };
-        let literal = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match rustix::fs::openat2(&self.root, path, flags | NOT_FOLLOWED, Mode::empty(), literal) {
-            // Linux before 5.6, or a filter that does not know the call
-            Err(Errno::NOSYS | Errno::PERM) => self.walk(path, flags),
-            other => other.map_err(swapped),
-        }
-    }
-
-    /// The same, name by name.
-    fn walk(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-        let mut names: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
-        let last = names.pop().unwrap_or_default();
-        let mut directory = None;
-        for name in names {
-            let above = directory.as_ref().unwrap_or(&self.root);
-            let next = rustix::fs::openat(above, name, NAME_ONLY | NOT_FOLLOWED, Mode::empty())?;
-            // without following it a symlink is opened itself, and then is no directory
-            if is_symlink(&rustix::fs::fstat(&next)?) {
-                return Err(swapped(Errno::LOOP));
-            }
-            directory = Some(next);
-        }
-        let above = directory.as_ref().unwrap_or(&self.root);
-        rustix::fs::openat(above, last, flags | NOT_FOLLOWED, Mode::empty()).map_err(swapped)
-    }
-}
-
-/// Opens whatever is there, and reads nothing of it.
-const NAME_ONLY: OFlags = OFlags::PATH;
-const NOT_FOLLOWED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
-
-fn swapped(errno: Errno) -> io::Error {
-    match errno {
-        Errno::LOOP => io::Error::other("a symlink has taken its place, or that of a directory on the way"),
-        other => other.into(),
-    }
-}
-
-fn is_symlink(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
-}
-
-/// Something in an open directory, or with an empty name what is open itself.
-struct Place<'a> {
-    directory: BorrowedFd<'a>,
-    name: &'a [u8],
-}
-
-impl Place<'_> {
-    fn stat(&self) -> io::Result<Stat> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
-        Ok(rustix::fs::statat(self.directory, self.name, flags)?)
-    }
-
-    /// The attributes that make sense in an image: users' own, and file capabilities. Security labels and ACLs
-    /// belong to this host.
-    fn xattrs(&self) -> io::Result<Xattrs> {
-        // What is open by its name alone answers only so. The link leads to the open directory or file itself; a last
-        // component is not followed.
-        let mut path = format!("/proc/self/fd/{}", self.directory.as_raw_fd()).into_bytes();
-        if !self.name.is_empty() {
-            path = join(&path, self.name);
-        }
-        let mut found = BTreeMap::new();
-        let names = match xattr_names(self, &path) {
-            Ok(names) => names,
-            Err(Errno::OPNOTSUPP) => return Ok(found),
-            Err(errno) => return Err(errno.into()),
-        };
-        for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-            if !name.starts_with(b"user.") && name != b"security.capability" {
-                continue;
-            }
-            let mut value = vec![0; XATTR_VALUE];
-            let length = if self.name.is_empty() {
-                rustix::fs::getxattr(&path, OsStr::from_bytes(name), &mut value[..])?
-            } else {
-                rustix::fs::lgetxattr(&path, OsStr::from_bytes(name), &mut value[..])?
-            };
-            value.truncate(length);
-            found.insert(name.to_vec(), value);
-        }
-        Ok(found)
-    }
-
-    fn list(&self, path: &[u8], names: &mut [u8]) -> Result<usize, Errno> {
-        if self.name.is_empty() {
-            rustix::fs::listxattr(path, names)
-        } else {
-            rustix::fs::llistxattr(path, names)
-        }
-    }
-}
-
-fn stamp_of(stat: &Stat) -> FileStamp {
-    FileStamp {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        size: stat.st_size.cast_unsigned(),
-        mtime: (stat.st_mtime, nanos(stat.st_mtime_nsec)),
-        ctime: (stat.st_ctime, nanos(stat.st_ctime_nsec)),
-        mode: stat.st_mode,
+        Ok(self.root.find(path, OFlags::RDONLY | OFlags::NONBLOCK)?.into())
     }
 }
 
@@ -310,61 +193,6 @@ fn is_settled(stamp: &FileStamp, now: SystemTime) -> bool {
     const TICK: i64 = 2;
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(now).is_ok_and(|now| stamp.mtime.0.max(stamp.ctime.0).saturating_add(TICK) < now)
-}
-
-/// What is at `place`, and is called `path`.
-fn item(path: Vec<u8>, place: &Place<'_>, stat: &Stat, known: Option<KnownFile>) -> io::Result<Item> {
-    let file_type = FileType::from_raw_mode(stat.st_mode);
-    let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-    let kind = match file_type {
-        FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => {
-            EntryKind::Symlink(rustix::fs::readlinkat(place.directory, place.name, Vec::new())?.into_bytes())
-        }
-        FileType::Fifo => EntryKind::Fifo,
-        FileType::CharacterDevice => EntryKind::Char { major, minor },
-        FileType::BlockDevice => EntryKind::Block { major, minor },
-        // A socket cannot be copied; an empty file holds its place, as with BuildKit.
-        FileType::Socket => EntryKind::File { size: 0 },
-        FileType::RegularFile | FileType::Unknown => EntryKind::File { size: stat.st_size.cast_unsigned() },
-    };
-    let without_xattrs = known.is_some_and(|known| !known.has_xattrs);
-    Ok(Item {
-        path,
-        kind,
-        meta: Metadata {
-            mode: stat.st_mode & 0o7777,
-            uid: 0,
-            gid: 0,
-            mtime: Timestamp { secs: stat.st_mtime, nanos: nanos(stat.st_mtime_nsec) },
-            xattrs: if without_xattrs { Xattrs::new() } else { place.xattrs()? },
-        },
-        link: (stat.st_nlink > 1 && file_type == FileType::RegularFile).then_some((stat.st_dev, stat.st_ino)),
-        stamp: (known.is_none() && matches!(file_type, FileType::RegularFile | FileType::Directory))
-            .then(|| Box::new(stamp_of(stat))),
-        digest: known.filter(|_| file_type == FileType::RegularFile).map(|known| known.digest),
-        node: None,
-    })
-}
-
-/// The names, each ended by a NUL.
-fn xattr_names(place: &Place<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
-    // Most files have none or few; room for all there may be would cost more than the call.
-    let mut few = [0; 256];
-    match place.list(path, &mut few) {
-        Ok(length) => Ok(few[..length].to_vec()),
-        Err(Errno::RANGE) => {
-            let mut names = vec![0; XATTR_NAMES];
-            let length = place.list(path, &mut names)?;
-            names.truncate(length);
-            Ok(names)
-        }
-        Err(errno) => Err(errno),
-    }
-}
-
-fn nanos<N: TryInto<u32>>(nanos: N) -> u32 {
-    nanos.try_into().unwrap_or_else(|_| unreachable!("the kernel's nanoseconds are below a thousand million"))
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -425,35 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_becomes_a_symlink_leads_nowhere() {
-        type Open = fn(&Directory, &[u8], OFlags) -> io::Result<OwnedFd>;
-        for (way, open) in [("openat2", Directory::open_beneath as Open), ("by names", Directory::walk)] {
-            let dir = tempfile::tempdir().unwrap();
-            let (inside, outside) = (dir.path().join("context"), dir.path().join("outside"));
-            for (directory, text) in [(inside.join("a/b"), "mine"), (outside.join("b"), "secret")] {
-                fs::create_dir_all(&directory).unwrap();
-                fs::write(directory.join("f"), text).unwrap();
-            }
-            let context = Directory::open(&inside).unwrap();
-            let read = |path: &str| {
-                let file = open(&context, path.as_bytes(), OFlags::RDONLY)?;
-                let mut text = String::new();
-                File::from(file).read_to_string(&mut text).map(|_| text)
-            };
-            assert_eq!(read("a/b/f").unwrap(), "mine", "{way}");
-            fs::rename(inside.join("a"), inside.join("was")).unwrap();
-            symlink(&outside, inside.join("a")).unwrap();
-            symlink("../outside/b/f", inside.join("link")).unwrap();
-            for path in ["a/b/f", "a/b", "link"] {
-                let refused = read(path).unwrap_err().to_string();
-                assert!(refused.contains("a symlink has taken its place"), "{way}: {path}: {refused}");
-            }
-            assert!(context.children(b"a/b").is_err(), "{way}");
-            assert!(context.children(b"a").is_err(), "{way}");
-            // the link itself is an entry like others
-            let names: Vec<_> = context.children(b"").unwrap().into_iter().map(|item| item.path).collect();
-            assert_eq!(names, [b"a".to_vec(), b"link".to_vec(), b"was".to_vec()], "{way}");
-        }
+    fn a_directory_that_becomes_a_symlink_is_an_entry_and_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inside, outside) = (dir.path().join("context"), dir.path().join("outside"));
+        fs::create_dir_all(inside.join("a/b")).unwrap();
+        fs::create_dir_all(outside.join("b")).unwrap();
+        let context = Directory::open(&inside).unwrap();
+        assert!(context.children(b"a/b").is_ok());
+        fs::rename(inside.join("a"), inside.join("was")).unwrap();
+        symlink(&outside, inside.join("a")).unwrap();
+        assert!(context.children(b"a/b").is_err());
+        assert!(context.children(b"a").is_err());
+        let names: Vec<_> = context.children(b"").unwrap().into_iter().map(|item| item.path).collect();
+        assert_eq!(names, [b"a".to_vec(), b"was".to_vec()]);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod archive;
 mod directory;
 mod origin;
+mod place;
 mod read;
 
 use std::fs::File;
