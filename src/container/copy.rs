@@ -36,7 +36,13 @@ pub fn copy(
 /// What a copy is made from that is called `name`: a container as it is now, or else an image.
 pub fn source(means: &Means<'_>, name: &str) -> Result<Piece, Error> {
     if let Some(container) = super::find(means.store, name)? {
-        return Ok(container.state.piece);
+        // Where it is mounted, with what was written there.
+        let is_mounted = container.state.mount.is_some();
+        return Ok(if is_mounted {
+            means.hold(name)?.container().state.piece.clone()
+        } else {
+            container.state.piece
+        });
     }
     let reference: Reference = name.parse()?;
     let (platform, policy) = (Platform::host(), PullPolicy::Missing);

@@ -153,7 +153,11 @@ impl Held {
 
     /// Makes `state` what it is.
     pub fn save(&mut self, mut state: State) -> Result<(), Error> {
-        if state.piece.image.rootfs != self.container().state.piece.image.rootfs {
+        let before = &self.container().state;
+        if state.piece.image.rootfs != before.piece.image.rootfs {
+            if let Some(line) = &self.line {
+                mount::catch_up(line, before, &mut state)?;
+            }
             state.show_all();
         }
         Ok(self.record.save(state)?)

@@ -43,15 +43,23 @@ pub(super) enum Answer {
     Failed(String),
 }
 
+/// Whether the server with this live directory lives. It may be busy: nothing is waited for.
+pub(super) fn is_there(live: &Path) -> Result<bool, Error> {
+    Ok(connect(live)?.is_some())
+}
+
+fn connect(live: &Path) -> Result<Option<UnixStream>, Error> {
+    match in_directory(live, UnixStream::connect) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(why) => Err(failed("connect to the server", live)(why)),
+    }
+}
+
 impl Line {
     /// To the server with this live directory; `None` if there is none any more.
     pub(super) fn open(live: &Path) -> Result<Option<Self>, Error> {
-        let connected = in_directory(live, UnixStream::connect);
-        match connected {
-            Ok(stream) => Ok(Some(Self(stream))),
-            Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
-            Err(why) => Err(failed("connect to the server", live)(why)),
-        }
+        Ok(connect(live)?.map(Self))
     }
 
     /// Has what was written made a layer of the store. `None`: the server is no more.

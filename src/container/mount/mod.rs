@@ -65,7 +65,7 @@ impl State {
 /// Where the container is mounted: its server answers.
 pub fn mounted(container: &Container) -> Result<Option<&Mount>, Error> {
     let Some(mount) = &container.state.mount else { return Ok(None) };
-    Ok(mount.line()?.map(|_| mount))
+    Ok(line::is_there(&mount.live)?.then_some(mount))
 }
 
 /// Ends the mount of a container that is held, whose files are taken up. Returns whether it was mounted.
@@ -76,24 +76,49 @@ pub fn unmount(held: &mut Held) -> Result<bool, Error> {
     Ok(was_mounted)
 }
 
+/// What was written while a command was at work: it takes the place of what was taken up before the command, and what the
+/// command made stays above it.
+pub(super) fn catch_up(line: &Line, before: &State, state: &mut State) -> Result<(), Error> {
+    let Some(mount) = state.mount.clone() else { return Ok(()) };
+    let Some(Written(late)) = written(line, &mount)? else { return Ok(()) };
+    let (layers, diff_ids) = (&mut state.piece.layers, &mut state.piece.image.rootfs.diff_ids);
+    let above = before.piece.layers.len();
+    let (own_layers, own_ids) = (layers.split_off(above), diff_ids.split_off(above));
+    state.lay_over(&mount, late);
+    state.piece.layers.extend(own_layers);
+    state.piece.image.rootfs.diff_ids.extend(own_ids);
+    Ok(())
+}
+
+/// The layer of what was written; none if nothing was.
+struct Written(Option<LayerRecord>);
+
+/// What was written; `None`: nobody is there to tell.
+fn written(line: &Line, mount: &Mount) -> Result<Option<Written>, Error> {
+    match line.ask()? {
+        Some(Answer::Layer(layer)) => Ok(Some(Written(layer))),
+        Some(Answer::Failed(why)) => {
+            Err(Error::Mount(format!("take up what was written to {}: {why}", mount.path.display())))
+        }
+        None => Ok(None),
+    }
+}
+
 /// Takes up what was written to the container's root. As long as the line is held, the root's server waits.
 pub(super) fn take_up(means: &Means<'_>, held: &mut Held) -> Result<Option<Line>, Error> {
     let mut state = held.container().state.clone();
     let Some(mount) = state.mount.clone() else { return Ok(None) };
     let line = mount.line()?;
-    match line.as_ref().map(Line::ask).transpose()?.flatten() {
-        Some(Answer::Layer(layer)) => state.lay_over(&mount, layer),
-        Some(Answer::Failed(why)) => {
-            return Err(Error::Mount(format!("take up what was written to {}: {why}", mount.path.display())));
-        }
-        None => {
-            means.sink.event(Event::Warning(format!(
-                "{} was mounted at {}, and the program that answered for it was killed: what was written there since it was last taken up is lost",
-                held.container().name,
-                mount.path.display(),
-            )));
-            state.mount = None;
-        }
+    let written = line.as_ref().map(|line| written(line, &mount)).transpose()?.flatten();
+    if let Some(Written(layer)) = written {
+        state.lay_over(&mount, layer);
+    } else {
+        means.sink.event(Event::Warning(format!(
+            "{} was mounted at {}, and the program that answered for it was killed: what was written there since it was last taken up is lost",
+            held.container().name,
+            mount.path.display(),
+        )));
+        state.mount = None;
     }
     held.record.save(state)?;
     Ok(line)

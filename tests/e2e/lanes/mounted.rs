@@ -93,6 +93,33 @@ fn commands_see_what_is_written_there_and_the_other_way_round() {
     }
 }
 
+/// A command in the container and programs on its mount at the same time: each finds what the other has left.
+#[test]
+fn what_is_written_while_a_command_runs_is_kept() {
+    for (driver, world) in worlds() {
+        with_shell(&world);
+        let meeting = world.path("meeting");
+        std::fs::create_dir(&meeting).unwrap();
+        let meeting = meeting.display();
+        let script = format!(
+            "echo early > $m/both; echo early > $m/early; $R run -v {meeting}:/meeting c sh -c 'echo run > /both; echo run > /run; \
+                busybox touch /meeting/here; until test -e /meeting/there; do busybox usleep 10000; done' & \
+            until test -e {meeting}/here; do sleep 0.01; done; \
+            $R mount; echo late > $m/early; echo late > $m/late; touch {meeting}/there; wait; cat $m/both $m/early $m/late $m/run"
+        );
+        let said = unshared(&world, &["--mount", "m=c"], &script).good();
+        let lines: Vec<&str> = said.stdout.lines().skip(1).collect();
+        assert_eq!(lines, ["run", "late", "late", "run"], "{driver}\n{}", said.stderr);
+        // another container takes from the mount, too
+        let script = "echo more > $m/more; $R from --name d scratch; $R copy -q --from c d /more /late /";
+        unshared(&world, &["--mount", "m=c"], script).good();
+        world.run(&["commit", "d", "taken"]).good();
+        for want in ["f 0644 0:0 5 more", "f 0644 0:0 5 late"] {
+            assert!(has_entry(&world, "taken", want), "{driver}");
+        }
+    }
+}
+
 #[test]
 fn a_mount_whose_shell_was_killed_is_taken_up_by_the_next_command() {
     let world = World::new();
