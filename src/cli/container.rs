@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::progress::Progress;
-use super::{Context, registry};
+use super::{Context, output, registry};
 use crate::container::{self, Container, Means};
 use crate::progress::Sink;
 use crate::registry::Client;
@@ -64,6 +64,45 @@ impl Workplace {
             rootfs: context.global.rootfs,
         };
         work(&means).map_err(|error| Failure::of_container(&error))
+    }
+}
+
+/// Working containers that a verb is about, each by itself.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct Chosen {
+    /// All of them
+    #[arg(short, long, conflicts_with = "containers")]
+    all: bool,
+    /// Names or ids
+    #[arg(required_unless_present = "all", value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Chosen {
+    /// Has `work` done to each and prints the id that it gives. One where it fails stops none of the others; the first failure
+    /// is told in the end.
+    pub(super) fn each(
+        &self,
+        context: &Context,
+        work: impl Fn(&Means<'_>, &str) -> Result<Option<String>, container::Error>,
+    ) -> Result<(), Failure> {
+        let workplace = Workplace::open(context, &registry::Args::default())?;
+        let wanted = if self.all {
+            let all = container::list(&workplace.store).map_err(|error| Failure::of_container(&error))?;
+            all.into_iter().map(|container| container.id).collect()
+        } else {
+            self.containers.clone()
+        };
+        let mut refused = None;
+        for name in &wanted {
+            match workplace.with(context, true, |means| work(means, name)) {
+                Ok(Some(id)) => output::line(id)?,
+                Ok(None) => {}
+                Err(failure) => drop(refused.get_or_insert(failure)),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 }
 
