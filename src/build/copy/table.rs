@@ -11,6 +11,8 @@ use crate::layer::EntryKind;
 
 /// How many paths a table has at most: of more files, it tells directories.
 const LONGEST: usize = 2000;
+/// What [`Digests`] promises.
+const EACH: &str = "there is a digest for each file";
 /// Digits of a digest.
 const DIGITS: usize = 16;
 
@@ -42,7 +44,7 @@ pub(super) fn of(work: &Work, digests: &Digests) -> Table {
         rows.insert(path, row);
     }
     for archive in &work.archives {
-        let digest = files.next().unwrap_or_default();
+        let digest = files.next().expect(EACH);
         rows.insert(String::from_utf8_lossy(&archive.item.path).into_owned(), format!("archive {digest}"));
     }
     bounded(rows)
@@ -50,7 +52,7 @@ pub(super) fn of(work: &Work, digests: &Digests) -> Table {
 
 fn kind(kind: &EntryKind, files: &mut impl Iterator<Item = String>) -> String {
     match kind {
-        EntryKind::File { .. } => format!("file {}", files.next().unwrap_or_default()),
+        EntryKind::File { .. } => format!("file {}", files.next().expect(EACH)),
         EntryKind::Symlink(target) => format!("symlink to {}", String::from_utf8_lossy(target)),
         other => format!("{other:?}"),
     }
