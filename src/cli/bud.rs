@@ -31,10 +31,12 @@ use super::{
     Context, cache, call, environment, output, platform, pull, registry, result, secrets, ssh, step,
 };
 use crate::build::{self, Contexts, Named, Options, Origin};
+use crate::dockerfile::Script;
+use crate::git;
 use crate::oci::{Platform, Reference};
 use crate::progress::{Several, Sink};
+use crate::runtime::{self, Secret};
 use crate::transfer::PullPolicy;
-use crate::{git, runtime};
 
 /// Build an image from a Dockerfile or Containerfile
 #[derive(clap::Args)]
@@ -138,9 +140,55 @@ impl Args {
                 given.insert(name.to_owned(), value.to_owned());
             }
         }
-        given.extend(self.build_arg.iter().filter_map(|text| environment::assignment(text)));
+        for text in &self.build_arg {
+            given.extend(environment::assignment(text)?);
+        }
         Ok(given)
     }
+
+    /// What is asked of the build, by what is known by now and by the other options.
+    fn options(&self, known: Known, context: &Context) -> Result<Options, Failure> {
+        let Known { dockerfile, contexts, secrets, mut build_args, platforms } = known;
+        // it may add to the values of ARGs
+        let finish = self.result.finish(&mut build_args)?;
+        Ok(Options {
+            dockerfile,
+            contexts,
+            target: self.target.clone(),
+            build_args,
+            proxies: self.step.proxies(),
+            finish,
+            tags: self.result.names(&self.tags)?,
+            attestations: self.result.attestations()?,
+            manifest: self.result.manifest(),
+            platform: platforms[0].clone(),
+            platforms,
+            cache: self.cache.cache(),
+            pull: self.pull,
+            jobs: jobs(self.jobs),
+            further_groups: self.step.further_groups(),
+            rootfs: context.global.rootfs,
+            web: self.registry.web(),
+            sandbox: runtime::Options {
+                groups: self.step.groups()?,
+                maps: self.step.maps()?,
+                ..context.sandbox()
+            },
+            agents: ssh::backends(&self.ssh)?,
+            secrets,
+            insecure: self.allow.contains(&Entitlement::SecurityInsecure).then(step::insecure).transpose()?,
+            confinement: self.step.confinement()?,
+        })
+    }
+}
+
+/// What was read before the build is put together.
+struct Known {
+    dockerfile: Script,
+    contexts: Contexts,
+    secrets: BTreeMap<String, Secret>,
+    build_args: BTreeMap<String, String>,
+    platforms: Vec<Platform>,
 }
 
 /// `--allow`.
@@ -154,7 +202,7 @@ enum Entitlement {
     NetworkHost,
 }
 
-pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let call = if args.check { Some(Call::CHECK) } else { args.call.filter(|call| !call.is_build()) };
     let contexts = contexts(&args.build_context)?;
     let secrets = secrets::read(&args.secrets)?;
@@ -168,56 +216,28 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
     let noted = timeline.as_ref().map(|timeline| timeline as &dyn Sink);
     let sink = &Several(std::iter::once(&progress as &dyn Sink).chain(noted).collect());
     let reach = Reach { program: context, web: &web, secrets: &secrets, sink };
-    let mut ground = Ground::open(&args, &reach, call.is_some())?;
-    let (dockerfile, places) = texts::dockerfile(&args, &ground, &reach)?;
-    let ignore = texts::ignore(&args, &ground, &places)?;
-    let mut build_args = args.build_args()?;
-    let platforms = platforms(&args)?;
-    let platform = platforms[0].clone();
+    let mut ground = Ground::open(args, &reach, call.is_some())?;
+    let (dockerfile, places) = texts::dockerfile(args, &ground, &reach)?;
+    let ignore = texts::ignore(args, &ground, &places)?;
+    let build_args = args.build_args()?;
+    let platforms = platforms(args)?;
     if let Some(call) = call {
         let question = call::Question {
             script: &dockerfile,
             ignore: ignore.as_deref(),
             target: args.target.as_deref(),
             build_args: &build_args,
-            platform: &platform,
+            platform: &platforms[0],
         };
         return call::run(call, &question);
     }
-    let finish = args.result.finish(&mut build_args)?;
     if let Some(text) = &ignore {
         ground.context.hide(text).map_err(|why| Failure::new(format!("ignore file: {why}")))?;
     }
     let outputs = args.result.outputs(&args.tags, platforms.len())?;
     let client = args.registry.client()?;
-    let options = Options {
-        dockerfile,
-        contexts,
-        target: args.target,
-        build_args,
-        proxies: args.step.proxies(),
-        finish,
-        tags: args.result.names(&args.tags)?,
-        attestations: args.result.attestations()?,
-        manifest: args.result.manifest(),
-        platforms,
-        platform,
-        cache: args.cache.cache(),
-        pull: args.pull,
-        jobs: jobs(args.jobs),
-        further_groups: args.step.further_groups(),
-        rootfs: context.global.rootfs,
-        web: web.clone(),
-        sandbox: runtime::Options {
-            groups: args.step.groups()?,
-            maps: args.step.maps()?,
-            ..context.sandbox()
-        },
-        agents: ssh::backends(&args.ssh)?,
-        secrets: secrets.clone(),
-        insecure: args.allow.contains(&Entitlement::SecurityInsecure).then(step::insecure).transpose()?,
-        confinement: args.step.confinement()?,
-    };
+    let options = args
+        .options(Known { dockerfile, contexts, secrets: secrets.clone(), build_args, platforms }, context)?;
     let store = context.store()?;
     let built = build::build(&store, &client, ground.context, &options, &context.cancel, sink);
     let tell = |failure: Option<String>| {

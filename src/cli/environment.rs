@@ -60,18 +60,47 @@ pub(super) fn proxies() -> BTreeMap<String, String> {
     names.filter_map(|name| Some((name.clone(), env::var(&name).ok()?))).collect()
 }
 
-/// `NAME=value`, or `NAME` alone to take it from the environment; `None` if it is not there.
-pub(super) fn assignment(text: &str) -> Option<(String, String)> {
-    match text.split_once('=') {
-        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((text.to_owned(), env::var(text).ok()?)),
+/// The value of a variable; `None` if it is not there. Errors if it is no text.
+pub(super) fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(env::VarError::NotPresent) => Ok(None),
+        Err(env::VarError::NotUnicode(_)) => {
+            Err(Failure::new(format!("${name} of the environment is not UTF-8")))
+        }
     }
+}
+
+/// `NAME=value`, or `NAME` alone to take it from the environment; `None` if it is not there.
+pub(super) fn assignment(text: &str) -> Result<Option<(String, String)>, Failure> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok(Some((name.to_owned(), value.to_owned()))),
+        None => Ok(variable(text)?.map(|value| (text.to_owned(), value))),
+    }
+}
+
+/// Each an [`assignment`]; and a name that ends in `*` is all that begin so.
+pub(super) fn assignments(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut found = Vec::new();
+    for text in texts {
+        let Some(prefix) = text.strip_suffix('*').filter(|prefix| !prefix.contains('=')) else {
+            found.extend(assignment(text)?);
+            continue;
+        };
+        let mut names: Vec<String> = env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        names.retain(|name| name.starts_with(prefix));
+        names.sort_unstable();
+        for name in names {
+            found.extend(assignment(&name)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether the history of an image is to tell of a command on its container: as `--add-history` says, else as the
 /// environment does.
 pub(super) fn record(given: Option<bool>) -> Result<Record, Failure> {
-    let told = env::var("BUILDAH_HISTORY").unwrap_or_default();
+    let told = variable("BUILDAH_HISTORY")?.unwrap_or_default();
     let wanted = match (given, &*told.to_ascii_lowercase()) {
         (Some(given), _) => given,
         (None, "" | "0" | "false" | "f") => false,

@@ -191,7 +191,7 @@ pub fn main() -> ExitCode {
     let context = Context { global: cli.global, cancel };
     let done = match cli.verb {
         Verb::Add(args) => copy::run(copy::Verb::Add, *args, &context),
-        Verb::Bud(args) => bud::run(*args, &context),
+        Verb::Bud(args) => bud::run(&args, &context),
         Verb::Cache(args) => caches::run(&args, &context),
         Verb::Commit(args) => commit::run(&args, &context),
         Verb::Completion(args) => completion::run(&args),

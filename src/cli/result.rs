@@ -1,7 +1,6 @@
 //! What `bud` makes of its image besides what the Dockerfile says: labels, times, layers, format; and where it tells of it.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -119,15 +118,16 @@ pub(super) fn times(
     if let Some(epoch) = timestamp {
         return Ok(Times::Set(epoch));
     }
-    let told = || told.or_else(|| env::var(EPOCH).ok()).filter(|text| !text.is_empty());
-    let epoch = match epoch {
-        Some(epoch) => Some(epoch),
-        None => told()
-            .map(|text| {
+    let epoch = match (epoch, told) {
+        (Some(epoch), _) => Some(epoch),
+        (None, told) => {
+            let told = if told.is_some() { told } else { environment::variable(EPOCH)? };
+            let told = told.filter(|text| !text.is_empty()).map(|text| {
                 let bad = |why| Failure::new(format!("invalid {EPOCH}: {text:?}: {why}"));
                 seconds(&text).map_err(bad)
-            })
-            .transpose()?,
+            });
+            told.transpose()?
+        }
     };
     match (epoch, rewrite) {
         (Some(epoch), false) => Ok(Times::Created(epoch)),
@@ -140,8 +140,8 @@ pub(super) fn times(
 
 /// The format that is given, else the environment's, else OCI's.
 pub(super) fn format(given: Option<GivenFormat>) -> Result<Format, Failure> {
-    let told = || env::var("BUILDAH_FORMAT").ok().filter(|text| !text.is_empty());
-    match (given, told().as_deref()) {
+    let told = if given.is_none() { environment::variable("BUILDAH_FORMAT")? } else { None };
+    match (given, told.as_deref().filter(|text| !text.is_empty())) {
         (Some(given), _) => Ok(given.format()),
         (None, None | Some("oci")) => Ok(Format::Oci),
         (None, Some("docker")) => Ok(Format::Docker),
@@ -163,7 +163,7 @@ impl Args {
             build_args.entry(EPOCH.to_owned()).or_insert_with(|| epoch.to_string());
         }
         Ok(Finish {
-            env: self.env.iter().filter_map(|text| environment::assignment(text)).collect(),
+            env: environment::assignments(&self.env)?.into_iter().collect(),
             unset_env: self.unset_env.clone(),
             labels: pairs("--label", &self.labels)?,
             annotations: pairs("--annotation", &self.annotations)?.into_iter().collect(),

@@ -54,12 +54,12 @@ pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
     workplace.sandbox.groups = args.step.groups()?;
     workplace.sandbox.maps = args.step.maps()?;
     let has_terminal = args.terminal.unwrap_or_else(terminal::is_there);
-    let term = environment::assignment("TERM").filter(|_| has_terminal);
+    let term = if has_terminal { environment::assignment("TERM")? } else { None };
     let command = Command {
         args: args.command,
         user: args.user,
         cwd: args.workingdir,
-        env: args.env.iter().filter_map(|text| environment::assignment(text)).collect(),
+        env: environment::assignments(&args.env)?,
         fallback_env: term.into_iter().collect(),
         mounts: args.step.take_mounts(),
     };

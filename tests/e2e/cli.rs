@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::BufRead as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Command, Stdio};
 
 use crate::build::BUSYBOX;
@@ -11,7 +12,9 @@ use crate::support::{Said, World, program, provided, tool};
 fn options_of_buildah_are_answered_by_name() {
     let world = World::new();
     let file = "ARG A\nARG B\nARG C=own\nFROM scratch\nARG A\nARG B\nARG C\nLABEL a=$A b=$B c=$C\n";
-    for option in ["--rm", "--rm=false", "--force-rm", "--compress", "-D", "--skip-unused-stages=true"] {
+    for option in
+        ["--rm", "--rm=false", "--force-rm", "--compress", "-D", "--skip-unused-stages=true", "--stdin=false"]
+    {
         let said = world.build(file, &[option]).good();
         assert!(said.stderr.contains("asks for nothing here"), "{option}: {}", said.stderr);
     }
@@ -21,6 +24,9 @@ fn options_of_buildah_are_answered_by_name() {
         ("--all-platforms", "--platform"),
         ("--cw=x", "confidential"),
         ("--logfile=x", ">FILE"),
+        ("--stdin", "leave it out"),
+        ("--skip-unused-stages=false", "leave it out"),
+        ("--inherit-labels=false", "leave it out"),
     ] {
         let said = world.build(file, &[option]).fails(125, "that rbuild does not have");
         assert!(said.stderr.contains(hint), "{option}: {}", said.stderr);
@@ -36,6 +42,19 @@ fn options_of_buildah_are_answered_by_name() {
     world
         .build(file, &["--build-arg-file", bad.to_str().unwrap()])
         .fails(125, "bad:2: \"no value\": expected NAME=VALUE");
+    // Variables by the beginning of their names; one that is no text is told.
+    let variables = |args: &[&str]| {
+        let mut command = world.command();
+        command.env("ABC_1", "one").env("ABC_2", "two").env("ABC_ODD", std::ffi::OsStr::from_bytes(b"\xff"));
+        command.args(["bud", "-t", "x"]).args(args).arg(world.context()).output().unwrap()
+    };
+    world.file("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n");
+    Said::of(variables(&["--env", "ABC_1*", "--env", "ABC_2"])).good();
+    let env = world.config("x")["config"]["Env"].clone();
+    assert_eq!(env.as_array().unwrap()[1..], ["ABC_1=one", "ABC_2=two"]);
+    for args in [["--env", "ABC_*"], ["--env", "ABC_ODD"], ["--build-arg", "ABC_ODD"]] {
+        Said::of(variables(&args)).fails(125, "$ABC_ODD of the environment is not UTF-8");
+    }
     // A platform in parts.
     world.build(file, &["-t", "x", "--arch", "arm64", "--variant", "v8"]).good();
     assert_eq!(

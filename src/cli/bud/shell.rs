@@ -5,10 +5,10 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
+use super::super::Context as Program;
 use super::super::failure::Failure;
 use super::super::run::PassedOn;
 use super::super::terminal::{self, Raw};
-use super::super::{Context as Program, environment};
 use crate::build::{Bench, Command, Context, FailedState, Options, chain};
 use crate::registry::Client;
 use crate::runtime::{Exit, Input};
@@ -70,7 +70,7 @@ fn run(
     let command = Command {
         args,
         env: state.arguments.clone(),
-        fallback_env: environment::assignment("TERM").into_iter().collect(),
+        fallback_env: std::env::var("TERM").map(|term| ("TERM".to_owned(), term)).into_iter().collect(),
         ..Command::default()
     };
     let nothing = Context::empty("no context");

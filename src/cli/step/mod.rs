@@ -48,13 +48,13 @@ pub(super) fn insecure() -> Result<Security, Failure> {
 
 impl Args {
     /// What they come to.
-    pub(super) fn confinement(self) -> Result<Confinement, Failure> {
+    pub(super) fn confinement(&self) -> Result<Confinement, Failure> {
         Ok(Confinement {
             security: self.security.security()?,
             limits: self.limits.limits()?,
             namespaces: self.namespaces.namespaces(),
             devices: self.devices.devices(),
-            network: self.network.network.unwrap_or_default(),
+            network: self.network.network.clone().unwrap_or_default(),
             names: self.names.names()?,
             mounts: self.mounts.mounts()?,
         })

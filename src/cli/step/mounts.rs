@@ -31,11 +31,11 @@ enum Wanted {
 
 impl Args {
     /// All of them. Errors if two have one target.
-    pub(super) fn mounts(self) -> Result<Vec<Mount>, Failure> {
-        let mut mounts = self.volumes;
-        for wanted in self.mounts {
+    pub(super) fn mounts(&self) -> Result<Vec<Mount>, Failure> {
+        let mut mounts = self.volumes.clone();
+        for wanted in &self.mounts {
             match wanted {
-                Wanted::Host(mount) => mounts.push(*mount),
+                Wanted::Host(mount) => mounts.push((**mount).clone()),
                 Wanted::Build(text, kind) => {
                     return Err(Failure::new(format!("--mount {text}: {}", of_a_dockerfile(kind))));
                 }

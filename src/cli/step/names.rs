@@ -34,12 +34,12 @@ pub(super) struct Args {
 
 impl Args {
     /// What they come to. Errors where two contradict each other.
-    pub(super) fn names(self) -> Result<Names, Failure> {
+    pub(super) fn names(&self) -> Result<Names, Failure> {
         Ok(Names {
-            hostname: self.hostname,
+            hostname: self.hostname.clone(),
             hostname_file: if self.no_hostname { File::Image } else { File::Made(()) },
             hosts: if self.no_hosts { File::Image } else { File::Made(self.add_host.concat()) },
-            resolvers: resolvers(&self.dns, self.dns_search, self.dns_option)?,
+            resolvers: resolvers(&self.dns, self.dns_search.clone(), self.dns_option.clone())?,
         })
     }
 }
