@@ -5,11 +5,10 @@
 //! of stages keep their meaning. Nothing is fetched for a name that nobody asks for.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::context::{InvalidOrigin, Origin};
 use crate::oci::{Platform, Reference};
-use crate::transfer::Layout;
+use crate::transfer::{InvalidLayout, Layout};
 use crate::web;
 
 /// What a name stands for.
@@ -50,8 +49,8 @@ pub enum InvalidNamed {
     #[error("target: names no stage")]
     Target,
     /// Not `PATH[:TAG][@DIGEST]`.
-    #[error("oci-layout: expected oci-layout://PATH[:TAG][@DIGEST]")]
-    Layout,
+    #[error("oci-layout://: {0}")]
+    Layout(#[from] InvalidLayout),
 }
 
 /// All of them, by name.
@@ -96,7 +95,7 @@ impl Named {
             }
         }
         if let Some(rest) = value.strip_prefix("oci-layout://") {
-            return Ok(Self::Layout(layout(rest)?));
+            return Ok(Self::Layout(rest.parse()?));
         }
         if let Some(stage) = value.strip_prefix("target:") {
             return if stage.is_empty() {
@@ -110,17 +109,6 @@ impl Named {
             origin => Ok(Self::Files(origin)),
         }
     }
-}
-
-/// `PATH[:TAG][@DIGEST]`.
-fn layout(text: &str) -> Result<Layout, InvalidNamed> {
-    let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
-    let (path, tag) = rest.split_once(':').map_or((rest, None), |(path, tag)| (path, Some(tag)));
-    if path.is_empty() || tag == Some("") {
-        return Err(InvalidNamed::Layout);
-    }
-    let digest = digest.map(str::parse).transpose()?;
-    Ok(Layout { path: PathBuf::from(path), tag: tag.map(str::to_owned), digest })
 }
 
 /// The short form of an image's name: without Docker Hub, and without the tag `latest`. Stages are found whatever their

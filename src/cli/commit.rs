@@ -12,7 +12,7 @@ use crate::container::{self, Commit, Means, Telling};
 use crate::layer::Compression;
 use crate::oci::Reference;
 use crate::store::Image;
-use crate::transfer::export::{self, ArchiveKind, Destination};
+use crate::transfer::export::{self, ArchiveKind, Destination, Names};
 use crate::transfer::{PushOptions, Subject};
 
 /// Make an image of a working container and print its id
@@ -92,30 +92,29 @@ enum Target {
     Store(Reference),
     /// To a registry.
     Registry(Reference),
-    /// Into a directory, as an OCI layout.
-    Layout(PathBuf, Option<Reference>),
-    /// Into an archive.
-    Archive(ArchiveKind, PathBuf, Option<Reference>),
+    /// Into a directory, as an OCI layout that calls it so.
+    Layout(PathBuf, Option<String>),
+    /// The same as an archive.
+    OciArchive(PathBuf, Option<String>),
+    /// Into an archive of Docker's.
+    DockerArchive(PathBuf, Option<Reference>),
 }
 
 fn target(text: &str) -> Result<Target, String> {
     let reference = |text: &str| text.parse::<Reference>().map_err(|why| why.to_string());
     let place = |rest: &str| {
         let (path, name) = rest.split_once(':').unwrap_or((rest, ""));
-        let name = Some(name).filter(|name| !name.is_empty()).map(reference).transpose()?;
+        let name = Some(name).filter(|name| !name.is_empty()).map(str::to_owned);
         if path.is_empty() { Err("expected a path".to_owned()) } else { Ok((PathBuf::from(path), name)) }
     };
     match text.split_once(':') {
         Some(("containers-storage", name)) => reference(name).map(Target::Store),
         Some(("docker", name)) if name.starts_with("//") => reference(&name[2..]).map(Target::Registry),
-        Some(("oci", rest)) if rest.contains('/') => {
-            place(rest).map(|(path, name)| Target::Layout(path, name))
-        }
-        Some(("oci-archive", rest)) => {
-            place(rest).map(|(path, name)| Target::Archive(ArchiveKind::Oci, path, name))
-        }
+        Some(("oci", rest)) => place(rest).map(|(path, name)| Target::Layout(path, name)),
+        Some(("oci-archive", rest)) => place(rest).map(|(path, name)| Target::OciArchive(path, name)),
         Some(("docker-archive", rest)) => {
-            place(rest).map(|(path, name)| Target::Archive(ArchiveKind::Docker, path, name))
+            let (path, name) = place(rest)?;
+            Ok(Target::DockerArchive(path, name.as_deref().map(reference).transpose()?))
         }
         Some((transport @ ("dir" | "docker-daemon" | "sif" | "ostree"), rest)) if rest.contains('/') => {
             Err(format!("the transport {transport}: is not supported yet"))
@@ -184,7 +183,6 @@ impl Args {
         let subject = Subject::Image(Box::new(image.clone()));
         let compression = if self.disable_compression { Compression::None } else { Compression::Gzip };
         let packed = PushOptions { compression, force: false };
-        let names = |name: &Option<Reference>| name.iter().cloned().collect::<Vec<_>>();
         let sent = match &self.image {
             None => return Ok(()),
             Some(Target::Store(name)) => return Ok(means.store.tag(image, &name.local())?),
@@ -193,15 +191,24 @@ impl Args {
                 subject.push(means.store, means.client, name, packed, means.sink).map(drop)
             }
             Some(Target::Layout(path, name)) => {
-                export::layout(means.store, &subject, &names(name), path, packed)
+                export::layout(means.store, &subject, called(name.as_deref()), path, packed)
             }
-            Some(Target::Archive(kind, path, name)) => {
-                let to = Destination::Path(path.clone());
-                export::archive(means.store, &subject, &names(name), *kind, &to, packed)
+            Some(Target::OciArchive(path, name)) => {
+                let (names, to) = (called(name.as_deref()), Destination::Path(path.clone()));
+                export::archive(means.store, &subject, names, ArchiveKind::Oci, &to, packed)
+            }
+            Some(Target::DockerArchive(path, name)) => {
+                let (names, to) = (Names::Images(name.as_slice()), Destination::Path(path.clone()));
+                export::archive(means.store, &subject, names, ArchiveKind::Docker, &to, packed)
             }
         };
         Ok(sent.map_err(Box::new)?)
     }
+}
+
+/// What a layout calls an image.
+fn called(name: Option<&str>) -> Names<'_> {
+    name.map_or(Names::Images(&[]), Names::Word)
 }
 
 /// `FILE[:PATH]`: without a path it is the file's own.

@@ -63,6 +63,11 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn source(text: &str) -> Result<Source, Failure> {
     match text {
         "scratch" => Ok(Source::Scratch),
+        name if name.starts_with("oci:") => {
+            let layout =
+                name["oci:".len()..].parse().map_err(|why| Failure::new(format!("{name}: {why}")))?;
+            Ok(Source::Layout(layout))
+        }
         name => Ok(Source::Image(environment::docker_transport(name)?.parse()?)),
     }
 }

@@ -8,7 +8,7 @@ use crate::oci::{Descriptor, Reference};
 use crate::progress::Sink;
 use crate::registry::Client;
 use crate::store::Store;
-use crate::transfer::export::{self, ArchiveKind, Destination, Tree};
+use crate::transfer::export::{self, ArchiveKind, Destination, Names, Tree};
 use crate::transfer::{PushOptions, Subject};
 
 /// One `--output`.
@@ -255,10 +255,17 @@ impl Output {
             Self::Local { to, split } => export::local(&trees(*split)?, to, epoch, sink)?,
             Self::Tar { to, split } => export::tar(store, &trees(*split)?, to, epoch)?,
             Self::Archive { kind, to, names, packing } => {
-                export::archive(store, subject, &or_tags(names), *kind, to, packing.options())?;
+                export::archive(
+                    store,
+                    subject,
+                    Names::Images(&or_tags(names)),
+                    *kind,
+                    to,
+                    packing.options(),
+                )?;
             }
             Self::Layout { to, names, packing } => {
-                export::layout(store, subject, &or_tags(names), to, packing.options())?;
+                export::layout(store, subject, Names::Images(&or_tags(names)), to, packing.options())?;
             }
             Self::Image { push: false, .. } => {}
             Self::Image { names, push: true, packing } => {

@@ -28,6 +28,32 @@ pub struct Layout {
     pub digest: Option<Digest>,
 }
 
+/// Why a text names no layout.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidLayout {
+    /// It has another form.
+    #[error("expected PATH[:TAG][@DIGEST]")]
+    Form,
+    /// What stands behind the `@`.
+    #[error(transparent)]
+    Digest(#[from] crate::oci::Error),
+}
+
+/// `PATH[:TAG][@DIGEST]`
+impl std::str::FromStr for Layout {
+    type Err = InvalidLayout;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLayout> {
+        let (rest, digest) = text.split_once('@').map_or((text, None), |(rest, digest)| (rest, Some(digest)));
+        let (path, tag) = rest.split_once(':').map_or((rest, None), |(path, tag)| (path, Some(tag)));
+        if path.is_empty() || tag == Some("") {
+            return Err(InvalidLayout::Form);
+        }
+        let digest = digest.map(str::parse).transpose()?;
+        Ok(Self { path: PathBuf::from(path), tag: tag.map(str::to_owned), digest })
+    }
+}
+
 /// Brings the image for `platform` into the store, where it gets no name.
 pub fn from_layout(
     store: &Store,

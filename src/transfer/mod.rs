@@ -25,7 +25,7 @@ mod tests;
 
 pub use cache::{CacheDocument, CachePlace, Export, INLINE, Import, Keep, is_needed};
 pub use error::Error;
-pub use layout::{Layout, from_layout};
+pub use layout::{InvalidLayout, Layout, from_layout};
 pub use obtain::{Found, Offer, PullPolicy, find, obtain};
 pub use pack::pack_layers;
 pub use pull::pull;

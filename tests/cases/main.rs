@@ -74,6 +74,8 @@ fn every_folder_is_a_case_that_says_what_is_expected() {
     for case in &cases {
         let expected = Expectation::read(&case.folder);
         assert!(!expected.lines.is_empty(), "{}: nothing is expected", case.name());
+        let ends_well = expected.lines.first().is_some_and(|line| line == "exit 0");
+        assert!(ends_well || !case.is_script(), "{}: a script goes to its end", case.name());
         for Expectation { agrees, differs, .. } in [&expected] {
             let peers = [Builder::Buildah, Builder::Buildkit].into_iter();
             for peer in peers.filter(|peer| case.is_for(*peer)).map(Builder::name) {

@@ -31,11 +31,20 @@ pub enum ArchiveKind {
     Docker,
 }
 
+/// What an image is called in an archive or a layout.
+#[derive(Clone, Copy, Debug)]
+pub enum Names<'a> {
+    /// Names of images: `docker load` and `ctr image import` know them; a layout has their tags.
+    Images(&'a [Reference]),
+    /// One word of the layout's own, as `oci:PATH:WORD` has it.
+    Word(&'a str),
+}
+
 /// Writes `subject` as a tar. `names` are what it is called in there.
 pub fn archive(
     store: &Store,
     subject: &Subject,
-    names: &[Reference],
+    names: Names<'_>,
     kind: ArchiveKind,
     to: &Destination,
     options: PushOptions,
@@ -60,7 +69,7 @@ pub fn archive(
 pub fn layout(
     store: &Store,
     subject: &Subject,
-    names: &[Reference],
+    names: Names<'_>,
     to: &Path,
     options: PushOptions,
 ) -> Result<(), Error> {
@@ -103,7 +112,7 @@ impl Contents {
     fn of(
         store: &Store,
         subject: &Subject,
-        names: &[Reference],
+        names: Names<'_>,
         kind: ArchiveKind,
         options: PushOptions,
     ) -> Result<Self, Error> {
@@ -172,24 +181,34 @@ fn index_of(manifests: Vec<Descriptor>) -> ImageIndex {
 }
 
 /// An entry for each name; one without a name if there is none.
-fn named(top: &Descriptor, names: &[Reference]) -> Vec<Descriptor> {
-    let entry = |name: &Reference| {
-        let name = name.local();
+fn named(top: &Descriptor, names: Names<'_>) -> Vec<Descriptor> {
+    let called = |rows: &[(&str, String)]| {
         let mut entry = top.clone();
-        entry.annotations.insert(FULL_NAME.to_owned(), name.to_string());
-        if let Some(tag) = name.tag() {
-            entry.annotations.insert(REF_NAME.to_owned(), tag.to_owned());
-        }
+        entry.annotations.extend(rows.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         entry
     };
-    if names.is_empty() { vec![top.clone()] } else { names.iter().map(entry).collect() }
+    match names {
+        Names::Images([]) => vec![top.clone()],
+        Names::Images(names) => {
+            let names = names.iter().map(Reference::local);
+            let entry = |name: Reference| {
+                let tag = name.tag().map(|tag| (REF_NAME, tag.to_owned()));
+                called(&[(FULL_NAME, name.to_string())].into_iter().chain(tag).collect::<Vec<_>>())
+            };
+            names.map(entry).collect()
+        }
+        Names::Word(word) => vec![called(&[(REF_NAME, word.to_owned())])],
+    }
 }
 
 /// What `docker load` looks for (Docker image-spec v1.2, "Combined Image JSON + Filesystem Changeset Format").
-fn docker_manifest(image: &Image, names: &[Reference]) -> Vec<u8> {
+fn docker_manifest(image: &Image, names: Names<'_>) -> Vec<u8> {
     let path = |digest: &Digest| format!("blobs/sha256/{}", digest.hex());
     let layers: Vec<String> = image.config.rootfs.diff_ids.iter().map(|diff_id| path(&diff_id.0)).collect();
-    let tags: Vec<String> = names.iter().map(|name| name.local().to_string()).collect();
+    let tags: Vec<String> = match names {
+        Names::Images(names) => names.iter().map(|name| name.local().to_string()).collect(),
+        Names::Word(_) => Vec::new(),
+    };
     json!([{ "Config": path(&image.id()), "RepoTags": tags, "Layers": layers }]).to_string().into_bytes()
 }
 
