@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = ".";
 
 /// The floors, top first.
-const FLOORS: [&[&str]; 8] = [
+const FLOORS: [&[&str]; 9] = [
     &["cli"],
+    &["library"],
     &["container"],
     &["build"],
     &["transfer"],

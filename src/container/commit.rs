@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{Error, Means, State};
-use crate::build::{Bench, Context, Finish, Options, Piece};
+use crate::build::{Bench, Context, Finish, Layering, Options, Piece};
 use crate::dockerfile::{Copy, Source};
 use crate::oci::{History, Reference};
 use crate::store::Image;
@@ -30,6 +30,14 @@ pub struct Commit {
     pub told: Telling,
     /// The list that it is added to.
     pub list: Option<Reference>,
+}
+
+impl Commit {
+    /// The usual: the layers of `state` that are its own become one, in the format that it has.
+    pub fn of(state: &State) -> Self {
+        let finish = Finish { layering: Layering::New, format: state.format, ..Finish::default() };
+        Self { finish, ..Self::default() }
+    }
 }
 
 /// Whether an image tells how it came to be.

@@ -45,6 +45,20 @@ pub struct Create {
     pub confinement: Confinement,
 }
 
+impl Create {
+    /// The usual: for this machine, under a name that is free, from the store if that has the image.
+    pub fn of(source: Source) -> Self {
+        Self {
+            source,
+            name: None,
+            platform: Platform::host(),
+            pull: PullPolicy::Missing,
+            format: Format::default(),
+            confinement: Confinement::default(),
+        }
+    }
+}
+
 /// Makes a container.
 ///
 /// Errors with [`store::Error::NameTaken`](crate::store::Error::NameTaken) if one is called like this, before anything is

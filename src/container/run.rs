@@ -30,6 +30,23 @@ pub struct Run<'a> {
     pub record: Record,
 }
 
+impl Run<'_> {
+    /// A command that reads nothing and runs in what the container says.
+    pub fn of(command: Command) -> Self {
+        Self {
+            command,
+            input: Input::Nothing,
+            confinement: Confinement::default(),
+            network: None,
+            secrets: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            further_groups: Vec::new(),
+            proxies: BTreeMap::new(),
+            record: Record::Silent,
+        }
+    }
+}
+
 /// Whether the history of an image will tell of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Record {

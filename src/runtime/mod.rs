@@ -227,7 +227,7 @@ pub struct Outcome {
 }
 
 /// How to start a sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Which way of mapping ids to take.
     pub idmap: rbuild_userns::idmap::Choice,

@@ -11,6 +11,7 @@ mod end;
 mod escapes;
 mod harness;
 mod identity;
+mod library;
 mod process;
 mod root;
 mod table;
@@ -60,11 +61,15 @@ fn main() -> ExitCode {
         name: format!("identity::{name}"),
         run: Box::new(move || bench::on(RootfsChoice::Auto, &test)),
     });
+    let once = library::TESTS.iter().map(|&(name, test)| Test {
+        name: name.to_owned(),
+        run: Box::new(move || bench::on(RootfsChoice::Auto, &test)),
+    });
     let tables = table::PAIRS.iter().map(|&(name, driver, ownership)| Test {
         name: name.to_owned(),
         run: Box::new(move || bench::on(driver, &move || table::run(driver, ownership))),
     });
     let on_drivers = DRIVERS.into_iter().flat_map(on_driver);
-    let tests: Vec<Test> = on_drivers.chain(recorded).chain(tables).collect();
+    let tests: Vec<Test> = on_drivers.chain(recorded).chain(once).chain(tables).collect();
     harness::main(&arguments, &tests)
 }
