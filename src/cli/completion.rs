@@ -1,10 +1,10 @@
 //! `rbuild completion`.
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::aot::{Bash, Fish, Generator, Zsh, generate};
 
 use super::failure::Failure;
-use super::{Cli, output};
+use super::{help, output};
 
 /// Print what a shell needs to complete verbs and options
 #[derive(clap::Args)]
@@ -33,10 +33,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn script(shell: impl Generator) -> Vec<u8> {
-    let whole = Cli::command();
+    let whole = help::whole();
     // the generators offer hidden verbs as well, and clap cannot take one away
     let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
-    let mut offered = Command::new("rbuild").args(whole.get_arguments().cloned()).subcommands(verbs);
+    let mut offered = Command::new("rbuild")
+        .disable_help_flag(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(verbs);
     let mut script = Vec::new();
     generate(shell, &mut offered, "rbuild", &mut script);
     script

@@ -29,6 +29,7 @@ mod doctor;
 mod environment;
 mod failure;
 mod from;
+mod help;
 mod image_json;
 mod images;
 mod info;
@@ -67,7 +68,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 use rbuild_userns::idmap;
 
 use crate::runtime::{self, Cancel, RootfsChoice};
@@ -167,7 +168,9 @@ impl Global {
 
 /// Runs the program; the exit code is one of the table above.
 pub fn main() -> ExitCode {
-    let mut cli = match Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let matches = help::command(&words).try_get_matches_from(words);
+    let mut cli = match matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches)) {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };

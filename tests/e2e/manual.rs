@@ -1,4 +1,5 @@
-//! The man pages: they list the options that the program has, render cleanly, and their examples work.
+//! The man pages: they list the options that the program has, render cleanly, and their examples work. And `--help`, which
+//! fits a screen.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,9 +11,13 @@ use crate::support::{World, program};
 /// Where examples of registries live. What names it is not run.
 const ELSEWHERE: &str = "registry.example";
 
-/// The verbs as `rbuild --help` lists them; `help` has no page.
+/// The verbs as `rbuild --help-all` lists them; `help` has no page.
 fn verbs() -> Vec<String> {
-    let help = World::new().run(&["--help"]).good().stdout;
+    listed(&World::new().run(&["--help-all"]).good().stdout)
+}
+
+/// The commands that a help lists.
+fn listed(help: &str) -> Vec<String> {
     let commands =
         help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     // What clap wraps stands further right.
@@ -42,8 +47,9 @@ fn plain(line: &str) -> String {
     if text.starts_with('.') { text.replace('"', "") } else { text }
 }
 
-/// The options in `text`, as `--name` and `-n`.
+/// The options in `text`, as `--name` and `-n`; those of a RUN are not the program's.
 fn options(text: &str) -> BTreeSet<String> {
+    let text = text.replace("RUN --", "RUN ");
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
     let is_option = |word: &&str| match word.strip_prefix("--") {
         Some(name) => name.starts_with(|c: char| c.is_ascii_alphabetic()),
@@ -56,13 +62,15 @@ fn options(text: &str) -> BTreeSet<String> {
 fn each_page_has_the_options_of_its_verb() {
     let world = World::new();
     for verb in std::iter::once(None).chain(verbs().into_iter().map(Some)) {
-        let words: Vec<&str> = verb.iter().map(String::as_str).chain(["--help"]).collect();
+        let words: Vec<&str> = verb.iter().map(String::as_str).chain(["--help-all"]).collect();
         let mut offered = options(&world.run(&words).good().stdout);
         let name = verb.map_or_else(|| "rbuild.1".to_owned(), |verb| format!("rbuild-{verb}.1"));
         let described = options(&section(&page(&name), "OPTIONS").join("\n"));
-        // The page of the program describes -h for all.
-        if !described.contains("-h") {
-            offered.remove("-h");
+        // The page of the program describes them for all.
+        for name in ["-h", "--help-all"] {
+            if !described.contains(name) {
+                offered.remove(name);
+            }
         }
         assert_eq!(described, offered, "{name}, and what --help offers");
     }
@@ -72,9 +80,9 @@ fn each_page_has_the_options_of_its_verb() {
 fn the_page_of_lists_has_the_options_of_each_of_its_commands() {
     let world = World::new();
     let page = page("rbuild-manifest.1");
-    let common = options(&world.run(&["manifest", "--help"]).good().stdout);
+    let common = options(&world.run(&["manifest", "--help-all"]).good().stdout);
     for verb in ["add", "annotate", "create", "exists", "inspect", "push", "remove", "rm"] {
-        let offered = options(&world.run(&["manifest", verb, "--help"]).good().stdout);
+        let offered = options(&world.run(&["manifest", verb, "--help-all"]).good().stdout);
         let offered: BTreeSet<String> = offered.difference(&common).cloned().collect();
         let described = options(&section(&page, &format!("OPTIONS OF {}", verb.to_uppercase())).join("\n"));
         // those that talk to a registry are described once
@@ -83,6 +91,48 @@ fn the_page_of_lists_has_the_options_of_each_of_its_commands() {
         let own: BTreeSet<String> =
             offered.iter().filter(|name| !talks || !registry.contains(*name)).cloned().collect();
         assert_eq!(described, own, "{verb}");
+    }
+}
+
+/// A screen, of a terminal that is not large.
+const LINES: usize = 50;
+const COLUMNS: &str = "80";
+
+#[test]
+fn help_fits_a_screen_and_says_what_is_there() {
+    let world = World::new();
+    let help = |words: &[&str]| {
+        let output = world.command().args(words).env("COLUMNS", COLUMNS).output().unwrap();
+        assert!(output.status.success(), "{words:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let verbs = verbs();
+    let mut commands: Vec<Vec<&str>> = vec![Vec::new()];
+    commands.extend(verbs.iter().map(|verb| vec![verb.as_str()]));
+    let further: Vec<(&str, Vec<String>)> =
+        verbs.iter().map(|verb| (verb.as_str(), listed(&help(&[verb, "--help-all"])))).collect();
+    for (verb, below) in &further {
+        commands.extend(below.iter().map(|command| vec![*verb, command.as_str()]));
+    }
+    for command in &commands {
+        let asked = |flag| help(&[command, &[flag][..]].concat());
+        let (screen, all) = (asked("--help"), asked("--help-all"));
+        assert_eq!(asked("-h"), screen, "{command:?}: -h");
+        let lines = screen.lines().count();
+        assert!(lines <= LINES, "{command:?}: {lines} lines\n{screen}");
+        for line in screen.lines() {
+            assert!(line.chars().count() <= COLUMNS.parse().unwrap(), "{command:?}: too long: {line}");
+        }
+        let unknown: Vec<String> = options(&screen).difference(&options(&all)).cloned().collect();
+        assert!(unknown.is_empty() || command.is_empty(), "{command:?} has no {unknown:?}");
+        assert!(
+            command.is_empty() || screen.contains(&format!("rbuild-{}(1)", command[0])) || command.len() > 1
+        );
+    }
+    let screen = help(&["--help"]);
+    let words: BTreeSet<&str> = screen.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    for verb in &verbs {
+        assert!(words.contains(verb.as_str()), "{verb}: not in rbuild --help");
     }
 }
 
