@@ -1,15 +1,15 @@
 //! The man pages: they list the options that the program has, render cleanly, and their examples work. And `--help`, which
 //! fits a screen.
 
+mod examples;
+mod session;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::{World, program};
-
-/// Where examples of registries live. What names it is not run.
-const ELSEWHERE: &str = "registry.example";
+use crate::support::World;
 
 /// The verbs as `rbuild --help-all` lists them; `help` has no page.
 fn verbs() -> Vec<String> {
@@ -168,31 +168,4 @@ fn pages_render_without_warnings() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.is_empty(), "{}:\n{said}", path.display());
     }
-}
-
-/// Runs the examples as they stand, one after the other, in an empty directory. `$ cat FILE` shows a file to
-/// write.
-#[test]
-fn examples_of_bud_work() {
-    let world = World::new();
-    let lines = section(&page("rbuild-bud.1"), "EXAMPLES");
-    let mut lines = lines.iter().skip_while(|line| *line != ".EX").peekable();
-    let programs = program().parent().unwrap().display().to_string();
-    let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
-    while let Some(line) = lines.next() {
-        let command = line.strip_prefix("$ ").filter(|command| !command.contains(ELSEWHERE));
-        let Some(command) = command else { continue };
-        if let Some(file) = command.strip_prefix("cat ") {
-            let in_file = |line: &&String| !line.starts_with("$ ") && *line != ".EE";
-            let text: Vec<&str> = std::iter::from_fn(|| lines.next_if(in_file)).map(String::as_str).collect();
-            world.file(file, text.join("\n"));
-            continue;
-        }
-        let mut shell = Command::new("sh");
-        shell.args(["-c", command]).current_dir(world.context());
-        let output = shell.env("PATH", &path).env("RBUILD_ROOT", world.store()).output().unwrap();
-        assert!(output.status.success(), "{command}\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    let config = world.config("greeting:moon");
-    assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["sh", "/bin/greet"]));
 }

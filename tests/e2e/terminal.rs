@@ -96,7 +96,7 @@ impl Terminal {
     }
 
     /// The lines that are on the screen.
-    fn screen(&self) -> Vec<String> {
+    pub fn screen(&self) -> Vec<String> {
         let (_, columns) = self.emulator.screen().size();
         self.emulator.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect()
     }
