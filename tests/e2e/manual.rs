@@ -2,6 +2,7 @@
 //! fits a screen.
 
 mod examples;
+mod readme;
 mod session;
 
 use std::collections::BTreeSet;
