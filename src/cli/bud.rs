@@ -16,7 +16,7 @@ mod texts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -156,7 +156,7 @@ impl Args {
             contexts,
             target: self.target.clone(),
             build_args,
-            proxies: self.step.proxies(),
+            proxies: self.step.proxies()?,
             finish,
             tags: self.result.names(&self.tags)?,
             attestations: self.result.attestations()?,
@@ -171,7 +171,7 @@ impl Args {
             web: self.registry.web(),
             sandbox: runtime::Options {
                 groups: self.step.groups()?,
-                maps: self.step.maps()?,
+                maps: self.step.maps(context.sandbox().maps)?,
                 ..context.sandbox()
             },
             agents: ssh::backends(&self.ssh)?,
@@ -209,10 +209,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let web = args.registry.web();
     let takes_stdout = args.result.takes_stdout();
     args.on_failure.check()?;
-    args.foreign.answer(|text| drop(writeln!(io::stderr(), "{text}")))?;
+    args.foreign.answer(|text| context.global.note(&text))?;
     let mode = Mode::of(args.progress, args.quiet)?;
     let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
-    let timeline = args.timeline.timeline();
+    let timeline = args.timeline.timeline()?;
     let noted = timeline.as_ref().map(|timeline| timeline as &dyn Sink);
     let sink = &Several(std::iter::once(&progress as &dyn Sink).chain(noted).collect());
     let reach = Reach { program: context, web: &web, secrets: &secrets, sink };

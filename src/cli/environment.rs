@@ -8,6 +8,7 @@ use rbuild_userns::idmap::{Choice, Mode};
 
 use super::failure::Failure;
 use crate::container::Record;
+use crate::registry::Sources;
 use crate::runtime::RootfsChoice;
 
 /// Where the store is if `--root` does not say.
@@ -53,11 +54,34 @@ pub(super) fn login_file() -> PathBuf {
     })
 }
 
-/// The proxy settings of this process, as RUN is to see them.
-pub(super) fn proxies() -> BTreeMap<String, String> {
+/// The proxy settings of this process, as RUN is to see them. Errors if one is no text.
+pub(super) fn proxies() -> Result<BTreeMap<String, String>, Failure> {
     let names = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];
     let names = names.iter().flat_map(|name| [(*name).to_owned(), name.to_uppercase()]);
-    names.filter_map(|name| Some((name.clone(), env::var(&name).ok()?))).collect()
+    names.filter_map(|name| Some(variable(&name).transpose()?.map(|value| (name, value)))).collect()
+}
+
+/// Which registries may be spoken to.
+pub(super) fn registry_sources() -> Result<Sources, Failure> {
+    const NAME: &str = "BUILD_REGISTRY_SOURCES";
+    let Some(told) = variable(NAME)?.filter(|told| !told.is_empty()) else {
+        return Ok(Sources::default());
+    };
+    serde_json::from_str(&told).map_err(|why| {
+        let lists = "insecureRegistries, blockedRegistries and allowedRegistries";
+        Failure::new(format!("{NAME}: {why}")).hint(format!("expected JSON with the lists {lists}"))
+    })
+}
+
+/// What `RBUILD_name` says, else `BUILDAH_name`, with the name of the one that does.
+pub(super) fn setting(name: &str) -> Result<Option<(String, String)>, Failure> {
+    for prefix in ["RBUILD", "BUILDAH"] {
+        let name = format!("{prefix}_{name}");
+        if let Some(value) = variable(&name)?.filter(|value| !value.is_empty()) {
+            return Ok(Some((name, value)));
+        }
+    }
+    Ok(None)
 }
 
 /// The value of a variable; `None` if it is not there. Errors if it is no text.
@@ -100,14 +124,21 @@ pub(super) fn assignments(texts: &[String]) -> Result<Vec<(String, String)>, Fai
 /// Whether the history of an image is to tell of a command on its container: as `--add-history` says, else as the
 /// environment does.
 pub(super) fn record(given: Option<bool>) -> Result<Record, Failure> {
-    let told = variable("BUILDAH_HISTORY")?.unwrap_or_default();
-    let wanted = match (given, &*told.to_ascii_lowercase()) {
-        (Some(given), _) => given,
-        (None, "" | "0" | "false" | "f") => false,
-        (None, "1" | "true" | "t") => true,
-        (None, _) => return Err(Failure::new(format!("BUILDAH_HISTORY={told:?}: expected true or false"))),
+    let wanted = match given {
+        Some(given) => given,
+        None => told("HISTORY")?.unwrap_or(false),
     };
     Ok(if wanted { Record::Told } else { Record::Silent })
+}
+
+/// What a setting says that is true or false.
+pub(super) fn told(name: &str) -> Result<Option<bool>, Failure> {
+    let Some((name, told)) = setting(name)? else { return Ok(None) };
+    match &*told.to_ascii_lowercase() {
+        "0" | "false" | "f" => Ok(Some(false)),
+        "1" | "true" | "t" => Ok(Some(true)),
+        _ => Err(Failure::new(format!("{name}={told:?}: expected true or false"))),
+    }
 }
 
 /// `--idmap`.
@@ -127,17 +158,6 @@ pub(super) fn idmap(text: &str) -> Result<Choice, String> {
 
 /// The variable that says which root file system is used where `--rootfs` leaves it open.
 pub(super) const ROOTFS: &str = "RBUILD_ROOTFS";
-
-/// What `--rootfs` said, or the variable.
-pub(super) fn rootfs_or(given: RootfsChoice) -> Result<RootfsChoice, Failure> {
-    match env::var_os(ROOTFS).filter(|value| !value.is_empty() && given == RootfsChoice::Auto) {
-        Some(value) => {
-            let value = value.to_string_lossy();
-            rootfs(&value).map_err(|why| Failure::new(format!("{ROOTFS}={value}: {why}")))
-        }
-        None => Ok(given),
-    }
-}
 
 /// `--rootfs`.
 pub(super) fn rootfs(text: &str) -> Result<RootfsChoice, String> {

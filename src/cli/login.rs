@@ -106,6 +106,7 @@ pub(super) fn run(args: &Args, _: &Context) -> Result<(), Failure> {
     let client = Client::new(Options {
         auth_files: args.place.files(),
         insecure: !args.tls_verify,
+        sources: environment::registry_sources()?,
         ..Options::default()
     })?;
     let known = client.login(registry)?;

@@ -28,7 +28,9 @@ mod copy;
 mod doctor;
 mod environment;
 mod failure;
+mod foreign;
 mod from;
+mod global;
 mod help;
 mod image_json;
 mod images;
@@ -64,40 +66,33 @@ mod unshare;
 mod version;
 mod why;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
-use rbuild_userns::idmap;
+use clap::{FromArgMatches as _, Parser, Subcommand};
 
-use crate::runtime::{self, Cancel, RootfsChoice};
+use crate::runtime::{self, Cancel};
 use crate::store::Store;
 use failure::Failure;
+use global::Global;
 
 /// Builds OCI container images without a daemon, without root and without setuid programs.
 #[derive(Parser)]
-#[command(name = "rbuild", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "rbuild",
+    version,
+    disable_version_flag = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 struct Cli {
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
+    version: (),
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// Options that every verb knows.
-#[derive(Args)]
-#[command(next_help_heading = "Options of every verb")]
-struct Global {
-    /// The store's directory [default: `$RBUILD_ROOT`, else `$XDG_DATA_HOME/rbuild`; as root `/var/lib/rbuild`]
-    #[arg(long, value_name = "DIR", global = true)]
-    root: Option<PathBuf>,
-    /// How ids are mapped for RUN: auto, root, helper, newuidmap or single
-    #[arg(long, value_name = "MODE", global = true, default_value = "auto", value_parser = environment::idmap)]
-    idmap: idmap::Choice,
-    /// The root file system of RUN: auto, kernel, fuse or plain
-    #[arg(long, value_name = "DRIVER", global = true, default_value = "auto", value_parser = environment::rootfs)]
-    rootfs: RootfsChoice,
 }
 
 #[derive(Subcommand)]
@@ -160,12 +155,6 @@ impl Context {
     }
 }
 
-impl Global {
-    fn sandbox(&self) -> runtime::Options {
-        runtime::Options { idmap: self.idmap, groups: runtime::Groups::Dropped, maps: (None, None) }
-    }
-}
-
 /// Runs the program; the exit code is one of the table above.
 pub fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
@@ -174,9 +163,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
-    match environment::rootfs_or(cli.global.rootfs) {
-        Ok(rootfs) => cli.global.rootfs = rootfs,
-        Err(failure) => return failure.report(),
+    if let Err(failure) = cli.global.settle() {
+        return failure.report();
     }
     // It becomes another program, which is to have its signals.
     if let Verb::Unshare(args) = &cli.verb {

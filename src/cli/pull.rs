@@ -3,6 +3,7 @@
 use super::Context;
 use super::environment;
 use super::failure::Failure;
+use super::foreign::{Given, Row, Table};
 use super::output;
 use super::platform;
 use super::progress::Progress;
@@ -25,6 +26,21 @@ pub(super) struct Args {
     platform: platform::Args,
     #[command(flatten)]
     registry: registry::Args,
+    #[command(flatten)]
+    foreign: Given<Foreign>,
+}
+
+/// Options of buildah's and docker's that rbuild has no use for.
+struct Foreign;
+
+impl Table for Foreign {
+    const ROWS: &'static [Row] = &[
+        Row::idle("disable-content-trust", "images are held against their digests"),
+        Row::nothing("blob-cache", "the store keeps what it has fetched"),
+        Row::idle("remove-signatures", "signatures are not kept"),
+        Row::not_done("decryption-key", "decrypt the image first, with skopeo copy --decryption-key"),
+        Row::not_done("signature-policy", "name what is wanted by its digest: NAME@sha256:…"),
+    ];
 }
 
 /// `--policy` and `--pull`.
@@ -39,6 +55,7 @@ pub(super) fn policy(text: &str) -> Result<PullPolicy, String> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    args.foreign.answer(context)?;
     let reference: Reference = environment::docker_transport(&args.image)?.parse()?;
     let platform = args.platform.platform()?;
     let store = context.store()?;

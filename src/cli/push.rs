@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::environment;
 use super::failure::Failure;
+use super::foreign::{Given, Row, Table};
 use super::inspect::find;
 use super::progress::Progress;
 use super::registry;
@@ -34,6 +35,25 @@ pub(super) struct Args {
     destination: Option<String>,
     #[command(flatten)]
     registry: registry::Args,
+    #[command(flatten)]
+    foreign: Given<Foreign>,
+}
+
+/// Options of buildah's and docker's that rbuild has no use for.
+struct Foreign;
+
+impl Table for Foreign {
+    const ROWS: &'static [Row] = &[
+        Row::idle("disable-content-trust", "what is pushed is held against its digests"),
+        Row::one_way("disable-compression", false, "layers travel compressed").short('D'),
+        Row::nothing("blob-cache", "the store keeps what it has compressed"),
+        Row::idle("remove-signatures", "signatures are not kept"),
+        Row::not_done("compression-level", "leave it out: the usual level of the format is taken"),
+        Row::not_done("encrypt-layer", "encrypt what was pushed, with skopeo copy --encryption-key"),
+        Row::not_done("encryption-key", "encrypt what was pushed, with skopeo copy --encryption-key"),
+        Row::not_done("sign-by", "sign what was pushed, with skopeo standalone-sign or cosign"),
+        Row::not_done("signature-policy", "leave it out"),
+    ];
 }
 
 fn compression(text: &str) -> Result<Compression, String> {
@@ -45,6 +65,7 @@ fn compression(text: &str) -> Result<Compression, String> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    args.foreign.answer(context)?;
     let store = context.store()?;
     let subject = match store.find_list(&args.image)? {
         Some(list) => Subject::Index(Box::new(list)),

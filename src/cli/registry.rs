@@ -60,6 +60,7 @@ impl Args {
             auth_files,
             credentials,
             insecure: !self.tls_verify,
+            sources: environment::registry_sources()?,
             retries: self.retry,
             retry_delay: Duration::from_secs(self.retry_delay),
         })?)

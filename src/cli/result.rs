@@ -42,9 +42,9 @@ pub(super) struct Args {
     #[arg(long)]
     squash: bool,
     /// Keep a layer for each instruction; with false those of the last stage become one, above the base's
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, default_missing_value = "true",
-          require_equals = true, action = clap::ArgAction::Set)]
-    layers: bool,
+    /// [default: `$BUILDAH_LAYERS`, else true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    layers: Option<bool>,
     /// When the image is said to be made, in seconds since 1970 [default: `$SOURCE_DATE_EPOCH`, else now]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "timestamp")]
     source_date_epoch: Option<i64>,
@@ -140,12 +140,14 @@ pub(super) fn times(
 
 /// The format that is given, else the environment's, else OCI's.
 pub(super) fn format(given: Option<GivenFormat>) -> Result<Format, Failure> {
-    let told = if given.is_none() { environment::variable("BUILDAH_FORMAT")? } else { None };
-    match (given, told.as_deref().filter(|text| !text.is_empty())) {
-        (Some(given), _) => Ok(given.format()),
-        (None, None | Some("oci")) => Ok(Format::Oci),
-        (None, Some("docker")) => Ok(Format::Docker),
-        (None, Some(other)) => Err(Failure::new(format!("BUILDAH_FORMAT={other:?}: expected oci or docker"))),
+    if let Some(given) = given {
+        return Ok(given.format());
+    }
+    match environment::setting("FORMAT")? {
+        None => Ok(Format::Oci),
+        Some((_, told)) if told == "oci" => Ok(Format::Oci),
+        Some((_, told)) if told == "docker" => Ok(Format::Docker),
+        Some((name, told)) => Err(Failure::new(format!("{name}={told:?}: expected oci or docker"))),
     }
 }
 
@@ -168,10 +170,11 @@ impl Args {
             labels: pairs("--label", &self.labels)?,
             annotations: pairs("--annotation", &self.annotations)?.into_iter().collect(),
             format: self.format()?,
-            layering: match (self.squash, self.layers) {
-                (true, _) => Layering::All,
-                (false, true) => Layering::Each,
-                (false, false) => Layering::New,
+            layering: match self.layers {
+                _ if self.squash => Layering::All,
+                Some(true) => Layering::Each,
+                None if environment::told("LAYERS")?.unwrap_or(true) => Layering::Each,
+                Some(false) | None => Layering::New,
             },
             times,
             saving: match (self.save_stages, self.stage_labels) {

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 
 use super::container::Workplace;
 use super::failure::Failure;
+use super::foreign::{Given, Row, Table};
 use super::terminal::{self, Raw};
 use super::{Context, environment, registry, secrets, ssh, step};
 use crate::build::Command;
@@ -47,12 +48,27 @@ pub(super) struct Args {
     command: Vec<String>,
     #[command(flatten)]
     step: step::Args,
+    #[command(flatten)]
+    foreign: Given<Foreign>,
+}
+
+/// Options of buildah's about the program that runs commands.
+struct Foreign;
+
+impl Table for Foreign {
+    const ROWS: &'static [Row] = &[
+        Row::not_done("runtime", "rbuild runs commands by itself: leave it out"),
+        Row::not_done("runtime-flag", "rbuild runs commands by itself: leave it out"),
+        Row::idle("no-pivot", "the root of a command is entered in rbuild's own way, on any file system"),
+        Row::not_done("cdi-config-dir", "name the device itself: --device"),
+    ];
 }
 
 pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
+    args.foreign.answer(context)?;
     let mut workplace = Workplace::open(context, &registry::Args::default())?;
     workplace.sandbox.groups = args.step.groups()?;
-    workplace.sandbox.maps = args.step.maps()?;
+    workplace.sandbox.maps = args.step.maps(context.sandbox().maps)?;
     let has_terminal = args.terminal.unwrap_or_else(terminal::is_there);
     let term = if has_terminal { environment::assignment("TERM")? } else { None };
     let command = Command {
@@ -75,7 +91,7 @@ pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
         agents: ssh::backends(&args.ssh)?,
         network: args.step.network(),
         further_groups: args.step.further_groups(),
-        proxies: args.step.proxies(),
+        proxies: args.step.proxies()?,
         record: environment::record(args.add_history)?,
         confinement: args.step.confinement()?,
     };

@@ -40,10 +40,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
     runtime::enter(&global.sandbox())?;
     let command = match &args.command[..] {
-        [] => vec![
-            env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned()),
-        ],
-        command => command.to_vec(),
+        [] => {
+            let shell = env::var_os("SHELL").filter(|shell| !shell.is_empty());
+            vec![shell.unwrap_or_else(|| "/bin/sh".into())]
+        }
+        command => command.iter().map(Into::into).collect(),
     };
     let mut program = Command::new(&command[0]);
     program
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     }
     let why = program.exec();
     let code = if why.kind() == ErrorKind::NotFound { 127 } else { 126 };
-    Err(Failure::new(format!("{}: {why}", command[0])).code(code))
+    Err(Failure::new(format!("{}: {why}", command[0].display())).code(code))
 }
 
 /// Has `rbuild mount` do it, which says itself what goes wrong.

@@ -152,6 +152,16 @@ pub enum Error {
         /// The address.
         registry: String,
     },
+    /// The environment forbids to speak to it.
+    #[error("{subject}: the registry {registry} {why}, by BUILD_REGISTRY_SOURCES")]
+    Blocked {
+        /// What was asked for.
+        subject: String,
+        /// Its address.
+        registry: String,
+        /// Which list says so.
+        why: &'static str,
+    },
     /// The registry's certificate does not hold, or it does not speak TLS.
     #[error("{subject}: TLS with {registry}; hint: --tls-verify=false takes any certificate and plain HTTP")]
     Tls {

@@ -25,7 +25,8 @@ enum Challenge {
 
 /// Errors with [`Error::Unauthorized`] if `registry` refuses user and password. One that lets everyone in does not.
 pub(super) fn check(wire: &Wire, registry: &str, user: &str, password: &str) -> Result<(), Error> {
-    let endpoint = Endpoint::find(&wire.runtime, registry, registry, wire.options.insecure)?;
+    let insecure = wire.options.is_insecure(registry, registry)?;
+    let endpoint = Endpoint::find(&wire.runtime, registry, registry, insecure)?;
     let (user, password) = (user.to_owned(), password.to_owned());
     let subject = registry.to_owned();
     wire.runtime.run(async move {

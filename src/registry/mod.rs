@@ -20,6 +20,7 @@ mod error;
 mod login;
 mod manifest;
 mod runtime;
+mod sources;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -34,6 +35,7 @@ use std::time::Duration;
 use crate::oci::{Descriptor, Digest, Platform, Reference};
 pub use auth_file::AuthFile;
 pub use error::{Error, Refusal};
+pub use sources::Sources;
 use wire::Wire;
 
 /// How to speak to registries. Filled by whoever knows the command line and the environment.
@@ -47,11 +49,20 @@ pub struct Options {
     /// Whether certificates go unchecked and plain HTTP is taken where there is no TLS (`--tls-verify=false`).
     /// Loopback registries are tried over plain HTTP anyway.
     pub insecure: bool,
+    /// Which registries may be spoken to.
+    pub sources: Sources,
     /// How often a request is repeated after a lost connection, 408, 429, 500, 502, 503 or 504.
     pub retries: u32,
     /// The wait before the first repetition; each further one waits twice as long. A `Retry-After` from the
     /// registry takes its place. No wait is longer than a minute.
     pub retry_delay: Duration,
+}
+
+impl Options {
+    /// Whether `registry` may go without TLS. Errors with [`Error::Blocked`] if it must not be spoken to.
+    fn is_insecure(&self, subject: &str, registry: &str) -> Result<bool, Error> {
+        Ok(self.sources.is_insecure(subject, registry)? || self.insecure)
+    }
 }
 
 impl fmt::Debug for Options {
@@ -61,6 +72,7 @@ impl fmt::Debug for Options {
             .field("auth_files", &self.auth_files)
             .field("user", &self.credentials.as_ref().map(|(user, _)| user))
             .field("insecure", &self.insecure)
+            .field("sources", &self.sources)
             .field("retries", &self.retries)
             .field("retry_delay", &self.retry_delay)
             .finish()

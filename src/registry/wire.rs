@@ -84,7 +84,8 @@ impl Wire {
         let endpoint = if let Some(endpoint) = known {
             endpoint
         } else {
-            let found = Endpoint::find(&self.runtime, subject, registry, self.options.insecure)?;
+            let insecure = self.options.is_insecure(subject, registry)?;
+            let found = Endpoint::find(&self.runtime, subject, registry, insecure)?;
             Arc::clone(lock(&self.endpoints).entry(registry.to_owned()).or_insert(Arc::new(found)))
         };
         let key = grant_key(reference, action);

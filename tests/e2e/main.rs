@@ -21,6 +21,7 @@ mod elsewhere;
 mod escapes;
 mod exports;
 mod fidelity;
+mod global;
 mod graph;
 mod image;
 mod kill;

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 
 use super::super::Context as Program;
+use super::super::environment::assignment;
 use super::super::failure::Failure;
 use super::super::run::PassedOn;
 use super::super::terminal::{self, Raw};
@@ -70,7 +71,10 @@ fn run(
     let command = Command {
         args,
         env: state.arguments.clone(),
-        fallback_env: std::env::var("TERM").map(|term| ("TERM".to_owned(), term)).into_iter().collect(),
+        fallback_env: assignment("TERM")
+            .map_err(|failure| failure.message().to_owned())?
+            .into_iter()
+            .collect(),
         ..Command::default()
     };
     let nothing = Context::empty("no context");

@@ -24,6 +24,7 @@ mod view;
 use std::env;
 use std::io::{self, IsTerminal as _};
 
+use super::environment;
 use super::failure::Failure;
 use crate::progress::{Event, Sink};
 use lines::Lines;
@@ -70,7 +71,7 @@ impl Mode {
             (None | Some(Self::Auto | Self::Quiet), true) => Ok(Self::Quiet),
             (Some(_), true) => Err(Failure::new("--quiet and --progress contradict each other")),
             (Some(mode), false) => Ok(mode),
-            (None, false) => match env::var(VARIABLE).unwrap_or_default().as_str() {
+            (None, false) => match environment::variable(VARIABLE)?.unwrap_or_default().as_str() {
                 "" => Ok(Self::Auto),
                 text => <Self as clap::ValueEnum>::from_str(text, false).map_err(|_| {
                     Failure::new(format!("{VARIABLE}={text}: expected auto, plain, tty, rawjson or quiet"))
@@ -97,7 +98,7 @@ impl Progress {
 
     /// Begins to show in the way of `mode`.
     pub(super) fn start(mode: Mode, talk: Talk) -> Result<Self, Failure> {
-        let term = env::var("TERM").unwrap_or_default();
+        let term = environment::variable("TERM")?.unwrap_or_default();
         let moves = !term.is_empty() && term != "dumb";
         let is_terminal = io::stderr().is_terminal();
         let shown = match mode {

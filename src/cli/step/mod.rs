@@ -11,6 +11,8 @@ mod process;
 mod security;
 mod users;
 
+pub(super) use users::Maps;
+
 use std::collections::BTreeMap;
 
 use rbuild_userns::idmap::IdMap;
@@ -52,7 +54,7 @@ impl Args {
         Ok(Confinement {
             security: self.security.security()?,
             limits: self.limits.limits()?,
-            namespaces: self.namespaces.namespaces(),
+            namespaces: self.namespaces.namespaces()?,
             devices: self.devices.devices(),
             network: self.network.network.clone().unwrap_or_default(),
             names: self.names.names()?,
@@ -71,7 +73,7 @@ impl Args {
     }
 
     /// The proxy settings that RUN sees.
-    pub(super) fn proxies(&self) -> BTreeMap<String, String> {
+    pub(super) fn proxies(&self) -> Result<BTreeMap<String, String>, Failure> {
         self.process.proxies()
     }
 
@@ -85,8 +87,11 @@ impl Args {
         self.process.further()
     }
 
-    /// Maps of user and group ids that are wanted instead of the usual ones.
-    pub(super) fn maps(&self) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
-        self.users.maps()
+    /// Maps of user and group ids that are wanted instead of those of `--idmap`; where none are, `usual`.
+    pub(super) fn maps(
+        &self,
+        usual: (Option<IdMap>, Option<IdMap>),
+    ) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
+        self.users.maps(usual)
     }
 }

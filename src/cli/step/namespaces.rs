@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::cli::environment;
+use crate::cli::failure::Failure;
 use crate::runtime::{Namespace, Namespaces};
 
 #[derive(clap::Args)]
@@ -9,8 +11,9 @@ use crate::runtime::{Namespace, Namespaces};
 #[command(next_help_heading = "Namespaces of RUN")]
 pub(super) struct Args {
     /// How much RUN is apart from the host: oci, rootless (the same here) or chroot, which shares ipc and control groups
-    #[arg(long, value_name = "TYPE", default_value = "default", value_parser = isolation)]
-    isolation: Isolation,
+    /// [default: `$BUILDAH_ISOLATION`, else rootless]
+    #[arg(long, value_name = "TYPE", value_parser = isolation)]
+    isolation: Option<Isolation>,
     /// The ipc namespace: private, host or a path
     #[arg(long, value_name = "HOW", value_parser = namespace)]
     ipc: Option<Namespace>,
@@ -32,16 +35,27 @@ enum Isolation {
 }
 
 impl Args {
-    pub(super) fn namespaces(&self) -> Namespaces {
-        let usual = match self.isolation {
+    pub(super) fn namespaces(&self) -> Result<Namespaces, Failure> {
+        let usual = match self.isolation()? {
             Isolation::Full => Namespace::Private,
             Isolation::Chroot => Namespace::Host,
         };
         let or_usual = |asked: &Option<Namespace>| asked.clone().unwrap_or(usual.clone());
-        Namespaces {
+        Ok(Namespaces {
             ipc: or_usual(&self.ipc),
             uts: self.uts.clone().unwrap_or_default(),
             cgroup: or_usual(&self.cgroupns),
+        })
+    }
+
+    /// The option, else what the environment says.
+    fn isolation(&self) -> Result<Isolation, Failure> {
+        match (self.isolation, environment::setting("ISOLATION")?) {
+            (Some(given), _) => Ok(given),
+            (None, None) => Ok(Isolation::Full),
+            (None, Some((name, told))) => {
+                isolation(&told).map_err(|why| Failure::new(format!("{name}={told:?}: {why}")))
+            }
         }
     }
 }

@@ -24,8 +24,8 @@ pub(super) struct Args {
 }
 
 impl Args {
-    pub(super) fn proxies(&self) -> BTreeMap<String, String> {
-        if self.http_proxy { environment::proxies() } else { BTreeMap::new() }
+    pub(super) fn proxies(&self) -> Result<BTreeMap<String, String>, Failure> {
+        if self.http_proxy { environment::proxies() } else { Ok(BTreeMap::new()) }
     }
 
     pub(super) fn groups(&self) -> Result<Groups, Failure> {

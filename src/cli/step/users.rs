@@ -13,12 +13,8 @@ pub(super) struct Args {
     /// The user namespace: private, auto or host, which are the same here
     #[arg(long, value_name = "HOW", value_parser = namespace)]
     userns: Option<()>,
-    /// A line of the map of user ids; may be given several times
-    #[arg(long, value_name = "CONTAINER:HOST:COUNT", value_delimiter = ',', value_parser = extent)]
-    userns_uid_map: Vec<Extent>,
-    /// A line of the map of group ids; may be given several times
-    #[arg(long, value_name = "CONTAINER:HOST:COUNT", value_delimiter = ',', value_parser = extent)]
-    userns_gid_map: Vec<Extent>,
+    #[command(flatten)]
+    maps: Maps,
     /// Whose subordinate user ids to map: those of whoever starts rbuild, by name or number
     #[arg(long, value_name = "USER", value_parser = own)]
     userns_uid_map_user: Option<()>,
@@ -27,9 +23,32 @@ pub(super) struct Args {
     userns_gid_map_group: Option<()>,
 }
 
+/// The maps of ids themselves.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(in crate::cli) struct Maps {
+    /// A line of the map of user ids; may be given several times
+    #[arg(long, value_name = "CONTAINER:HOST:COUNT", value_delimiter = ',', value_parser = extent)]
+    userns_uid_map: Vec<Extent>,
+    /// A line of the map of group ids; may be given several times
+    #[arg(long, value_name = "CONTAINER:HOST:COUNT", value_delimiter = ',', value_parser = extent)]
+    userns_gid_map: Vec<Extent>,
+}
+
 impl Args {
+    /// The maps of user and group ids: those that are asked for, else `usual`.
+    pub(super) fn maps(
+        &self,
+        usual: (Option<IdMap>, Option<IdMap>),
+    ) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
+        let (users, groups) = self.maps.maps()?;
+        Ok((users.or(usual.0), groups.or(usual.1)))
+    }
+}
+
+impl Maps {
     /// The maps of user and group ids, if others than those of `--idmap` are wanted.
-    pub(super) fn maps(&self) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
+    pub(in crate::cli) fn maps(&self) -> Result<(Option<IdMap>, Option<IdMap>), Failure> {
         let map = |option: &str, extents: &[Extent]| {
             let map = IdMap::new(extents.iter().copied())
                 .map_err(|why| Failure::new(format!("{option}: {why}")))?;

@@ -63,14 +63,14 @@ pub(super) struct Ended<'a> {
 
 impl Args {
     /// What has to be noted for what the options and the environment ask for.
-    pub(super) fn timeline(&self) -> Option<Timeline> {
-        let collector = Collector::of_environment();
+    pub(super) fn timeline(&self) -> Result<Option<Timeline>, Failure> {
+        let collector = Collector::of_environment()?;
         if self.report.is_none() && self.trace.is_none() && collector.is_none() {
-            return None;
+            return Ok(None);
         }
         let (report, trace) = (self.report.clone(), self.trace.clone());
         let (began, clock) = (Instant::now(), SystemTime::now());
-        Some(Timeline { report, trace, collector, began, clock, spans: Mutex::default() })
+        Ok(Some(Timeline { report, trace, collector, began, clock, spans: Mutex::default() }))
     }
 }
 

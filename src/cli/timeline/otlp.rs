@@ -3,12 +3,15 @@
 //!
 //! The variables are those of the OpenTelemetry specification ("OTLP exporter configuration").
 
+use std::collections::HashMap;
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use super::spans::{End, Kind, Span};
+use crate::cli::environment::variable;
+use crate::cli::failure::Failure;
 use crate::web;
 
 /// How long a collector may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
@@ -31,9 +34,13 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// What the environment says; `None` if it names no collector.
-    pub(super) fn of_environment() -> Option<Self> {
-        Self::of(&|name| env::var(name).ok().filter(|value| !value.is_empty()))
+    /// What the environment says; `None` if it names no collector. Errors if a variable is no text.
+    pub(super) fn of_environment() -> Result<Option<Self>, Failure> {
+        let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let names = names.filter(|name| name.starts_with("OTEL_") || name == "TRACEPARENT");
+        let texts = names.filter_map(|name| Some(variable(&name).transpose()?.map(|value| (name, value))));
+        let texts = texts.collect::<Result<HashMap<_, _>, Failure>>()?;
+        Ok(Self::of(&|name| texts.get(name).filter(|value| !value.is_empty()).cloned()))
     }
 
     fn of(variable: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
