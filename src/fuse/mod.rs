@@ -23,17 +23,20 @@
 mod answer;
 mod attributes;
 mod body;
+mod companion;
 mod device;
 mod features;
 mod filesystem;
 mod handshake;
 mod input;
 mod opcode;
+mod pace;
 mod request;
 mod ring;
 mod session;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::io;
 

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
+use super::companion::{self, Callers};
 use super::handshake::{Greeting, Rings};
+use super::turns::{End, Turns};
 use super::{Errno, Error, Features, Filesystem, device, refused, ring};
 
 /// How requests come.
@@ -41,6 +43,9 @@ pub enum NoRings {
 pub struct Session {
     /// `Ok`: through rings.
     rings: Result<(), NoRings>,
+    /// `Err`: why there is none. Where there are rings, none is needed.
+    companion: Result<(), Error>,
+    turns: Arc<Turns>,
     threads: usize,
     ended: Mutex<Receiver<Result<(), Error>>>,
     panicked: Arc<AtomicBool>,
@@ -78,27 +83,39 @@ impl Session {
 
         let panicked = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
+        let turns = Arc::new(Turns::new());
         let (report, ended) = channel();
+        let mut threads = Threads { report, count: 0 };
         // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
-        let readers = match ready {
+        let crew = match ready {
             Rings::Ready => 1,
             Rings::None => available_parallelism().map_or(2, |cores| cores.get().max(2)),
         };
-        let threads = queues.len() + readers;
         for ring in queues {
             let shared = Arc::clone(&shared);
-            start("fuse ring", &report, move || ring::serve(&shared, ring))?;
+            threads.start("fuse ring", move || ring::serve(&shared, ring))?;
         }
+        let companion = match ready {
+            Rings::Ready => Ok(()),
+            Rings::None => accompany(&shared, &device, &turns, &mut threads),
+        };
         let mut devices = vec![device];
-        while devices.len() < readers {
+        while devices.len() < crew {
             let clone = rbuild_userns::fuse::clone_device(&devices[0])?;
             devices.push(clone);
         }
         for device in devices {
-            let shared = Arc::clone(&shared);
-            start("fuse", &report, move || device::serve(&shared, &device))?;
+            let (shared, turns) = (Arc::clone(&shared), Arc::clone(&turns));
+            threads.start("fuse", move || {
+                let served = device::serve(&shared, &device, &turns);
+                if served.is_ok() {
+                    turns.over();
+                }
+                served
+            })?;
         }
-        Ok(Self { rings, threads, ended: Mutex::new(ended), panicked })
+        let threads = threads.count;
+        Ok(Self { rings, companion, turns, threads, ended: Mutex::new(ended), panicked })
     }
 
     /// How requests come.
@@ -109,6 +126,16 @@ impl Session {
     /// Whether they come through rings, or why they do not.
     pub fn rings(&self) -> Result<(), NoRings> {
         self.rings.clone()
+    }
+
+    /// Whether a thread keeps to the CPU of a caller that asks one thing after the other, or why none does.
+    pub fn companion(&self) -> Result<(), &Error> {
+        self.companion.as_ref().copied()
+    }
+
+    /// How many requests the companion has answered.
+    pub fn answered_by_companion(&self) -> u64 {
+        self.turns.answered()
     }
 
     /// Waits until every thread has answered its last request, which is some time after the file system was unmounted:
@@ -130,15 +157,57 @@ impl Session {
     }
 }
 
-fn start(
-    name: &str,
-    report: &Sender<Result<(), Error>>,
-    serve: impl FnOnce() -> Result<(), Error> + Send + 'static,
+/// The threads of a session, and where each tells how it ended.
+struct Threads {
+    report: Sender<Result<(), Error>>,
+    count: usize,
+}
+
+impl Threads {
+    fn start(
+        &mut self,
+        name: &str,
+        serve: impl FnOnce() -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let report = self.report.clone();
+        let run = move || {
+            // The other end is gone only if nobody waits for the session's end.
+            report.send(serve()).unwrap_or_default();
+        };
+        Builder::new().name(name.to_owned()).spawn(run).map_err(refused("start a thread"))?;
+        self.count += 1;
+        Ok(())
+    }
+}
+
+/// Starts the companion. Errors where it could not tell where its callers are, or could not give way to them.
+fn accompany<F: Filesystem + 'static>(
+    shared: &Arc<Shared<F>>,
+    device: &File,
+    turns: &Arc<Turns>,
+    threads: &mut Threads,
 ) -> Result<(), Error> {
-    let report = report.clone();
-    let run = move || {
-        // The other end is gone only if nobody waits for the session's end.
-        report.send(serve()).unwrap_or_default();
-    };
-    Builder::new().name(name.to_owned()).spawn(run).map_err(refused("start a thread")).map(drop)
+    let callers = Callers::new()?;
+    let device = rbuild_userns::fuse::clone_device(device)?;
+    let (shared, turns) = (Arc::clone(shared), Arc::clone(turns));
+    let (tell, told) = channel();
+    threads.start("fuse companion", move || {
+        let gives_way = rbuild_userns::process::give_way();
+        let goes_on = gives_way.is_ok();
+        if goes_on {
+            turns.companion_joins();
+        }
+        // Somebody waits for it below.
+        tell.send(gives_way).unwrap_or_default();
+        if !goes_on {
+            return Ok(());
+        }
+        let served = companion::serve(&shared, &device, &turns, callers);
+        match served {
+            Ok(()) => turns.over(),
+            Err(_) => turns.pass_to_crew(End::Gone),
+        }
+        served
+    })?;
+    Ok(told.recv().map_err(|_| Error::Panicked)??)
 }

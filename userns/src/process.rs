@@ -53,6 +53,17 @@ fn threads() -> Result<u64, Error> {
     Ok(u64::from(tasks.st_nlink).saturating_sub(2))
 }
 
+/// Has the calling thread run only where nobody else wants the CPU (`SCHED_IDLE`, sched(7)). Without a privilege this
+/// cannot be taken back.
+pub fn give_way() -> Result<(), Error> {
+    let parameter = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread; the parameter is live for the call and only read.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameter) } {
+        0 => Ok(()),
+        _ => Err(refused("sched_setscheduler(SCHED_IDLE)")(io::Error::last_os_error())),
+    }
+}
+
 impl Child {
     /// `pid` is an unreaped child of this process, so the number is still its own.
     fn adopt(pid: i32) -> Result<Self, Error> {
