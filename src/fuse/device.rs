@@ -11,7 +11,7 @@ use super::filesystem::Filesystem;
 use super::input::Input;
 use super::request::{HEADER, Header, Operation};
 use super::session::Shared;
-use super::turns::Turns;
+use super::turns::Member;
 use super::{Errno, Error, LARGEST, refused};
 
 /// Room for the largest request: a WRITE with its structure, and names beside.
@@ -21,11 +21,11 @@ const INPUT: usize = LARGEST as usize + 4096;
 const ANSWER: usize = 16;
 
 /// Answers whenever it is the crew's turn, until the file system is unmounted.
-pub fn serve<F: Filesystem>(shared: &Shared<F>, device: &File, turns: &Turns) -> Result<(), Error> {
+pub fn serve<F: Filesystem>(shared: &Shared<F>, device: &File, crew: &Member) -> Result<(), Error> {
     let mut reader = Reader::new(device);
-    while turns.await_crew(|| pending(device)) {
+    while crew.await_turn() {
         let Some(request) = reader.read()? else { return Ok(()) };
-        turns.by_crew(|| reader.answer(shared, &request))?;
+        crew.answer(|| reader.answer(shared, &request))?;
     }
     Ok(())
 }

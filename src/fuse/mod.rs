@@ -8,6 +8,7 @@
 //!   device | ring     how a request comes and its answer goes: read(2) and write(2), or `io_uring`
 //!   request           bytes → Operation     every length is checked: a malformed request is an error, never a panic
 //!   answer            Operation → method → bytes     the one place that replies
+//!   turns             who answers: a crew, or companions on the CPU of whoever asks one thing after the other
 //! ```
 //!
 //! What is assumed of every file system here, and makes the protocol smaller: nothing changes but through the kernel, so
@@ -15,8 +16,8 @@
 //! always 0; a number is never used twice.
 //!
 //! The transport is chosen at mount: where the kernel offers FUSE over `io_uring` (`/sys/module/fuse/parameters/
-//! enable_uring`) and lets us have rings, each possible CPU gets one, served by a thread pinned there, so that a request
-//! and its answer stay on one CPU. Without it nothing changes but speed. FORGET and INTERRUPT come by read(2) always.
+//! enable_uring`) and lets us have rings, each possible CPU gets one, served by threads pinned there. Without it nothing
+//! changes but speed. FORGET and INTERRUPT come by read(2) always.
 //!
 //! Source: include/uapi/linux/fuse.h, protocol 7.45 (Linux 6.18); Documentation/filesystems/fuse/fuse-io-uring.rst.
 

@@ -11,7 +11,7 @@ pub const WINDOW: u32 = 64;
 const BRISK: Duration = Duration::from_millis(64);
 
 /// Requests and answers are small up to this mean, in bytes. Larger ones are mostly copying, which several CPUs share.
-const SMALL: u64 = 32 << 10;
+const SMALL: usize = 32 << 10;
 
 /// So many ticks in a row, each with a request waiting at its end and fewer than [`FEW`] answered, are no chance.
 const STARVED: u32 = 2;
@@ -36,7 +36,7 @@ pub enum Sight {
 pub struct Pace {
     since: Instant,
     requests: u32,
-    bytes: u64,
+    bytes: usize,
     /// How often it was seen whether others were there, and how often they were.
     seen: u32,
     crowded: u32,
@@ -60,13 +60,13 @@ impl Pace {
 
     fn add(&mut self, bytes: usize, crowded: Option<bool>) {
         self.requests += 1;
-        self.bytes += bytes as u64;
+        self.bytes += bytes;
         self.seen += u32::from(crowded.is_some());
         self.crowded += u32::from(crowded == Some(true));
     }
 
     fn sight(&self, took: Duration) -> Sight {
-        if self.crowded * 2 > self.seen || self.bytes > SMALL * u64::from(WINDOW) {
+        if self.crowded * 2 > self.seen || self.bytes > SMALL * WINDOW as usize {
             Sight::Crowd
         } else if took > BRISK {
             Sight::Slow
@@ -91,7 +91,7 @@ impl Watch {
     }
 
     /// A tick later it has given so many answers in all, and somebody is `waiting` for one. Why its turn ends, if it does.
-    pub fn tick(&mut self, answered: u64, waiting: bool) -> Option<End> {
+    pub fn tick(&mut self, (answered, waiting): (u64, bool)) -> Option<End> {
         let new = answered.wrapping_sub(self.answered);
         self.answered = answered;
         self.starved = if waiting && new < FEW { self.starved + 1 } else { 0 };
@@ -115,12 +115,11 @@ mod tests {
 
     #[test]
     fn windows() {
-        let small = SMALL as usize;
         let brisk = BRISK;
         for (bytes, seen, crowded, took, sight) in [
             (100, 64, 0, brisk, Sight::OneByOne),
-            (small, 64, 32, brisk, Sight::OneByOne),
-            (small + 1, 64, 0, brisk, Sight::Crowd),
+            (SMALL, 64, 32, brisk, Sight::OneByOne),
+            (SMALL + 1, 64, 0, brisk, Sight::Crowd),
             (100, 64, 33, brisk, Sight::Crowd),
             (100, 8, 5, brisk, Sight::Crowd),
             (100, 8, 5, brisk * 9, Sight::Crowd),
@@ -137,7 +136,9 @@ mod tests {
 
     #[test]
     fn ticks() {
-        let rows: [(&str, &[(u64, bool)], Option<End>); 6] = [
+        /// A name, what is seen at each tick, and what the last one tells.
+        type Row = (&'static str, &'static [(u64, bool)], Option<End>);
+        let rows: [Row; 6] = [
             ("it answers", &[(1000, true), (2000, true), (3000, false)], None),
             ("nothing is answered", &[(0, true), (0, true)], Some(End::Starved)),
             ("a few are answered, and there is always one more", &[(3, true), (7, true)], Some(End::Starved)),
@@ -148,8 +149,7 @@ mod tests {
         assert_eq!(STARVED, 2, "as the rows have it");
         for (name, ticks, end) in rows {
             let mut watch = Watch::begin(0);
-            let ends: Vec<_> =
-                ticks.iter().map(|(answered, waiting)| watch.tick(*answered, *waiting)).collect();
+            let ends: Vec<_> = ticks.iter().map(|tick| watch.tick(*tick)).collect();
             let (last, before) = ends.split_last().unwrap();
             assert_eq!((*last, before.iter().all(Option::is_none)), (end, true), "{name}: {ends:?}");
         }

@@ -1,13 +1,13 @@
-//! The transport through rings: one on every possible CPU, each with a thread pinned there.
+//! The transport through rings: one on every possible CPU, each with threads pinned there.
 //!
 //! The kernel hands a request to the ring of the CPU that the caller runs on. Pinned there, the thread that answers takes
-//! turns with the caller on one CPU; it is not woken on another, which is what a request costs most. The caller may be: while
-//! our thread still runs, the scheduler moves it to a CPU that is idle, nearly every time (0.9 migrations a request on two
-//! CPUs, 0.03 through the device), and the next request comes by that CPU's ring.
+//! turns with the caller on one CPU; it is not woken on another, which is what a request costs most. The caller would be:
+//! while a thread of the crew still runs, the scheduler moves the caller to a CPU that is idle, nearly every time. So each
+//! ring has a companion too (see [`super::turns`]), which leaves the caller where it is.
 
 use std::fs::File;
 
-use rbuild_userns::fuse::{Arrived, Queue};
+use rbuild_userns::fuse::{Arrived, Queue, Waited};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::answer::{Answered, answer};
@@ -16,8 +16,8 @@ use super::device::answer_head;
 use super::filesystem::Filesystem;
 use super::input::Input;
 use super::request::{Header, Operation};
-use super::session::NoRings;
-use super::session::Shared;
+use super::session::{NoRings, Shared};
+use super::turns::{Member, Seat};
 use super::{Errno, Error, Features, LARGEST, opcode};
 
 /// Requests under way on one CPU.
@@ -66,30 +66,75 @@ fn count(list: &str) -> Option<u16> {
     })
 }
 
-/// Answers until the file system is unmounted.
-pub fn serve<F: Filesystem>(shared: &Shared<F>, CpuQueue { cpu, mut queue }: CpuQueue) -> Result<(), Error> {
+/// Whose part a thread at a ring has.
+pub enum Part {
+    /// One of the crew, which makes the ring known to the kernel.
+    Crew(Member),
+    Companion(Seat),
+}
+
+impl Part {
+    fn has_turn(&self) -> bool {
+        match self {
+            Self::Crew(crew) => crew.has_turn(),
+            Self::Companion(seat) => seat.has_turn(),
+        }
+    }
+
+    fn await_turn(&self) -> bool {
+        match self {
+            Self::Crew(crew) => crew.await_turn(),
+            Self::Companion(seat) => seat.await_turn(),
+        }
+    }
+
+    fn answer(&mut self, answer: impl FnOnce() -> Result<usize, Error>) -> Result<(), Error> {
+        match self {
+            Self::Crew(crew) => crew.answer(answer),
+            // Others have their own rings.
+            Self::Companion(seat) => seat.answer(None, answer),
+        }
+    }
+}
+
+/// Answers in its turns until the file system is unmounted.
+pub fn serve<F: Filesystem>(shared: &Shared<F>, ring: &CpuQueue, mut part: Part) -> Result<(), Error> {
+    let CpuQueue { cpu, queue } = ring;
     let mut here = CpuSet::new();
-    here.set(cpu.into());
+    here.set((*cpu).into());
     match sched_setaffinity(None, &here) {
         // INVAL: a CPU that our cpuset does not have, or that is off. Nobody near us runs there.
         Ok(()) | Err(Errno::INVAL) => {}
         Err(errno) => return Err(super::refused("pin a thread to its CPU")(errno)),
     }
-    queue.register()?;
-    let mut beside = vec![0; NAMES];
-    while let Some(arrived) = queue.wait()? {
-        serve_one(shared, arrived, &mut beside)?;
+    if let Part::Crew(_) = part {
+        queue.register()?;
     }
-    Ok(())
+    let mut beside = vec![0; NAMES];
+    loop {
+        if !part.has_turn() {
+            queue.flush()?;
+            if !part.await_turn() {
+                return Ok(());
+            }
+        }
+        match queue.wait()? {
+            Waited::Arrived(arrived) => part.answer(|| serve_one(shared, arrived, &mut beside))?,
+            Waited::Nothing => {}
+            Waited::Over => return Ok(()),
+        }
+    }
 }
 
-/// `beside`: memory of ours. Request and answer share the entry's payload, so the smaller of the two goes there.
+/// How many bytes request and answer had, but for their heads. `beside`: memory of ours. Request and answer share the
+/// entry's payload, so the smaller of the two goes there.
 fn serve_one<F: Filesystem>(
     shared: &Shared<F>,
     mut arrived: Arrived<'_>,
     beside: &mut [u8],
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let parts = arrived.parts();
+    let asked = parts.length;
     let header = Header::decode(parts.header)?;
     let (read, write) = if header.opcode == opcode::WRITE {
         (&parts.payload[..parts.length], &mut *beside)
@@ -112,9 +157,9 @@ fn serve_one<F: Filesystem>(
     if let (Ok(length), opcode::WRITE) = (length, header.opcode) {
         parts.payload[..length].copy_from_slice(&beside[..length]);
     }
-    let head = answer_head(&header, length.err().map_or(0, Errno::raw_os_error), length.unwrap_or(0));
-    arrived.commit(head, length.unwrap_or(0))?;
-    Ok(())
+    let (errno, length) = (length.err().map_or(0, Errno::raw_os_error), length.unwrap_or(0));
+    arrived.commit(answer_head(&header, errno, length), length)?;
+    Ok(asked + length)
 }
 
 #[cfg(test)]

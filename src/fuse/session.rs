@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
-use super::companion::{self, Callers};
+use rustix::thread::gettid;
+
+use super::companion::{self, Callers, Processes};
 use super::handshake::{Greeting, Rings};
-use super::turns::{End, Turns};
+use super::ring::{CpuQueue, Part};
+use super::turns::{Seat, Turns};
 use super::{Errno, Error, Features, Filesystem, device, refused, ring};
 
 /// How requests come.
@@ -43,8 +46,8 @@ pub enum NoRings {
 pub struct Session {
     /// `Ok`: through rings.
     rings: Result<(), NoRings>,
-    /// `Err`: why there is none. Where there are rings, none is needed.
-    companion: Result<(), Error>,
+    /// `Err`: why there are none.
+    companions: Result<(), Error>,
     turns: Arc<Turns>,
     threads: usize,
     ended: Mutex<Receiver<Result<(), Error>>>,
@@ -83,39 +86,14 @@ impl Session {
 
         let panicked = Arc::new(AtomicBool::new(false));
         let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
-        let turns = Arc::new(Turns::new());
         let (report, ended) = channel();
-        let mut threads = Threads { report, count: 0 };
-        // With rings, the device brings only what nobody waits for (and everything, should the kernel refuse a ring).
-        let crew = match ready {
-            Rings::Ready => 1,
-            Rings::None => available_parallelism().map_or(2, |cores| cores.get().max(2)),
+        let turns = Arc::new(Turns::new());
+        let mut staff = Staff { shared, turns: Arc::clone(&turns), report, threads: 0 };
+        let companions = match ready {
+            Rings::Ready => staff.at_rings(queues, device)?,
+            Rings::None => staff.at_device(device)?,
         };
-        for ring in queues {
-            let shared = Arc::clone(&shared);
-            threads.start("fuse ring", move || ring::serve(&shared, ring))?;
-        }
-        let companion = match ready {
-            Rings::Ready => Ok(()),
-            Rings::None => accompany(&shared, &device, &turns, &mut threads),
-        };
-        let mut devices = vec![device];
-        while devices.len() < crew {
-            let clone = rbuild_userns::fuse::clone_device(&devices[0])?;
-            devices.push(clone);
-        }
-        for device in devices {
-            let (shared, turns) = (Arc::clone(&shared), Arc::clone(&turns));
-            threads.start("fuse", move || {
-                let served = device::serve(&shared, &device, &turns);
-                if served.is_ok() {
-                    turns.over();
-                }
-                served
-            })?;
-        }
-        let threads = threads.count;
-        Ok(Self { rings, companion, turns, threads, ended: Mutex::new(ended), panicked })
+        Ok(Self { rings, companions, turns, threads: staff.threads, ended: Mutex::new(ended), panicked })
     }
 
     /// How requests come.
@@ -128,14 +106,14 @@ impl Session {
         self.rings.clone()
     }
 
-    /// Whether a thread keeps to the CPU of a caller that asks one thing after the other, or why none does.
-    pub fn companion(&self) -> Result<(), &Error> {
-        self.companion.as_ref().copied()
+    /// Whether there are companions, or why there are none.
+    pub fn companions(&self) -> Result<(), &Error> {
+        self.companions.as_ref().copied()
     }
 
-    /// How many requests the companion has answered.
-    pub fn answered_by_companion(&self) -> u64 {
-        self.turns.answered()
+    /// How many requests companions have answered.
+    pub fn by_companions(&self) -> u64 {
+        self.turns.by_companions()
     }
 
     /// Waits until every thread has answered its last request, which is some time after the file system was unmounted:
@@ -157,57 +135,94 @@ impl Session {
     }
 }
 
-/// The threads of a session, and where each tells how it ended.
-struct Threads {
+/// The threads of a session.
+struct Staff<F> {
+    shared: Arc<Shared<F>>,
+    turns: Arc<Turns>,
+    /// Where each tells how it ended.
     report: Sender<Result<(), Error>>,
-    count: usize,
+    threads: usize,
 }
 
-impl Threads {
+impl<F: Filesystem + 'static> Staff<F> {
+    /// `Ok(Err(_))`: without a companion.
+    fn at_device(&mut self, device: File) -> Result<Result<(), Error>, Error> {
+        let companions = Processes::new().and_then(|processes| {
+            let device = rbuild_userns::fuse::clone_device(&device)?;
+            let polled = device.try_clone().map_err(refused("duplicate /dev/fuse"))?;
+            let serve = move |shared: &Shared<F>, seat| {
+                companion::serve(shared, &device, seat, Callers::new(processes))
+            };
+            self.accompany(move |_| move || device::pending(&polled), serve)
+        });
+        let crew = available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let mut devices = vec![device];
+        while devices.len() < crew {
+            let clone = rbuild_userns::fuse::clone_device(&devices[0])?;
+            devices.push(clone);
+        }
+        for device in devices {
+            let crew = self.turns.enlist();
+            self.start("fuse", move |shared| device::serve(shared, &device, &crew))?;
+        }
+        Ok(companions)
+    }
+
+    /// The same, each ring with one of the crew and a companion.
+    fn at_rings(&mut self, rings: Vec<CpuQueue>, device: File) -> Result<Result<(), Error>, Error> {
+        let rings: Vec<_> = rings.into_iter().map(Arc::new).collect();
+        for ring in &rings {
+            let (ring, crew) = (Arc::clone(ring), Part::Crew(self.turns.enlist()));
+            self.start("fuse ring", move |shared| ring::serve(shared, &ring, crew))?;
+        }
+        let companions = Processes::new().and_then(|processes| {
+            rings.into_iter().try_for_each(|ring| {
+                let processes = processes.clone();
+                let pending = move |thread| move || processes.wants_cpu(thread);
+                self.accompany(pending, move |shared, seat| ring::serve(shared, &ring, Part::Companion(seat)))
+            })
+        });
+        // The device brings only what nobody waits for (and everything, should the kernel refuse a ring), at every turn.
+        let crew = Arc::new(Turns::new()).enlist();
+        self.start("fuse", move |shared| device::serve(shared, &device, &crew))?;
+        Ok(companions)
+    }
+
+    /// Starts a companion. `pending` gets the number of its thread.
+    ///
+    /// Errors where it cannot give way.
+    fn accompany<P: Fn() -> bool + Send + Sync + 'static>(
+        &mut self,
+        pending: impl FnOnce(i32) -> P + Send + 'static,
+        serve: impl FnOnce(&Shared<F>, Seat) -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let turns = Arc::clone(&self.turns);
+        let (tell, told) = channel();
+        self.start("fuse companion", move |shared| {
+            let gives_way = rbuild_userns::process::give_way();
+            let seat = gives_way.is_ok().then(|| turns.join(pending(gettid().as_raw_nonzero().get())));
+            // Somebody waits for it below.
+            tell.send(gives_way).unwrap_or_default();
+            seat.map_or(Ok(()), |seat| serve(shared, seat))
+        })?;
+        Ok(told.recv().map_err(|_| Error::Panicked)??)
+    }
+
     fn start(
         &mut self,
         name: &str,
-        serve: impl FnOnce() -> Result<(), Error> + Send + 'static,
+        serve: impl FnOnce(&Shared<F>) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let report = self.report.clone();
+        let (shared, report) = (Arc::clone(&self.shared), self.report.clone());
         let run = move || {
+            let served = serve(&shared);
+            // What is served is let go of before the end is told.
+            drop(shared);
             // The other end is gone only if nobody waits for the session's end.
-            report.send(serve()).unwrap_or_default();
+            report.send(served).unwrap_or_default();
         };
         Builder::new().name(name.to_owned()).spawn(run).map_err(refused("start a thread"))?;
-        self.count += 1;
+        self.threads += 1;
         Ok(())
     }
-}
-
-/// Starts the companion. Errors where it could not tell where its callers are, or could not give way to them.
-fn accompany<F: Filesystem + 'static>(
-    shared: &Arc<Shared<F>>,
-    device: &File,
-    turns: &Arc<Turns>,
-    threads: &mut Threads,
-) -> Result<(), Error> {
-    let callers = Callers::new()?;
-    let device = rbuild_userns::fuse::clone_device(device)?;
-    let (shared, turns) = (Arc::clone(shared), Arc::clone(turns));
-    let (tell, told) = channel();
-    threads.start("fuse companion", move || {
-        let gives_way = rbuild_userns::process::give_way();
-        let goes_on = gives_way.is_ok();
-        if goes_on {
-            turns.companion_joins();
-        }
-        // Somebody waits for it below.
-        tell.send(gives_way).unwrap_or_default();
-        if !goes_on {
-            return Ok(());
-        }
-        let served = companion::serve(&shared, &device, &turns, callers);
-        match served {
-            Ok(()) => turns.over(),
-            Err(_) => turns.pass_to_crew(End::Gone),
-        }
-        served
-    })?;
-    Ok(told.recv().map_err(|_| Error::Panicked)??)
 }

@@ -1,19 +1,21 @@
-//! Whose turn it is to answer: the crew's or the companion's.
+//! Whose turn it is to answer: the crew's or the companions'.
 //!
 //! A request costs little to answer; what it costs is the wake-up of a thread on another CPU, and of the caller for the
 //! answer. A process that asks one thing after the other (tar, dpkg, cp, find) pays both every time. So a session can be
 //! served in two ways, and passes from one to the other as it sees how it is asked:
 //!
-//! - by the *crew*, a thread for each CPU, wherever the scheduler puts them: many callers are answered at the same time;
-//! - by the *companion*, one thread that keeps to the CPU of its caller and only runs while nobody else wants to
-//!   (`SCHED_IDLE`): caller and companion take turns on one CPU, and no other is woken.
+//! - by the *crew*, threads that run like any other, one for each CPU: many callers are answered at the same time;
+//! - by *companions*, which answer on the CPU of the caller and only run while nobody else wants to (`SCHED_IDLE`). A CPU
+//!   on which only such a thread runs counts as idle, so the scheduler leaves the caller there when its answer has come:
+//!   caller and companion take turns on one CPU, and no other is woken.
 //!
-//! The companion is given the turn when requests come briskly, small and one at a time. It gives it back when they come in
-//! crowds or in bulk. Where others use up its CPU it would never run; so a waiting thread of the crew looks every [`TICK`],
-//! takes the turn away, and leaves it there for a while, each time for longer.
+//! Companions are given the turn when requests come briskly, small and one at a time. They give it back when requests come
+//! in crowds or in bulk. Where others use up its CPU a companion would never run; so a waiting thread of the crew looks
+//! every [`TICK`], takes the turn away, and leaves it there for a while, each time for longer.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pace::{Pace, Sight, Watch};
@@ -21,11 +23,11 @@ use super::pace::{Pace, Sight, Watch};
 /// How often somebody looks whether the companion runs.
 const TICK: Duration = Duration::from_millis(10);
 
-/// For how long the companion rests after it got no CPU, at first and at most.
+/// For how long companions rest after one got no CPU, at first and at most.
 const REST: Duration = Duration::from_millis(100);
 const LONGEST_REST: Duration = Duration::from_secs(8);
 
-/// For how long it rests after a crowd.
+/// For how long they rest after a crowd.
 const CROWD_REST: Duration = Duration::from_millis(50);
 
 /// A turn of this length was a good one: the next rest begins with [`REST`] again.
@@ -35,21 +37,21 @@ const GOOD_TURN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Turn {
     Crew,
-    Companion,
+    Companions,
     /// Nobody: the file system is unmounted.
     Over,
 }
 
-/// Why the companion's turn ends.
+/// Why the companions' turn ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Requests come in crowds or in bulk.
     Crowd,
-    /// It got no CPU.
+    /// One of them got no CPU.
     Starved,
     /// Nobody asks.
     Quiet,
-    /// It is gone.
+    /// One of them is gone.
     Gone,
 }
 
@@ -64,9 +66,6 @@ pub struct Turns {
     under_way: AtomicUsize,
     /// How the crew is asked.
     pace: Mutex<Pace>,
-    /// Requests that the companion has answered, and whether it has one that it has not.
-    answered: AtomicU64,
-    answering: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -74,24 +73,52 @@ struct State {
     turn: Turn,
     /// When the turn began.
     since: Instant,
-    /// There is a companion, and it may have the turn from then on.
-    companion_from: Option<Instant>,
+    /// How many threads the crew has.
+    crew: usize,
+    companions: Vec<(Arc<Work>, Watch)>,
+    /// How many requests were answered by companions that are gone.
+    answered: u64,
+    /// From when on companions may have the turn. `None`: there are none, or one is gone.
+    companions_from: Option<Instant>,
     rest: Duration,
-    /// A thread of the crew looks after the companion.
+    /// A thread of the crew looks after the companions.
     watched: bool,
-    watch: Watch,
+}
+
+/// What a companion is doing.
+struct Work {
+    answered: AtomicU64,
+    answering: AtomicBool,
+    /// Whether a request waits for it.
+    pending: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// A place in the crew. Its thread leaves when the file system is unmounted, or when it fails; with the last one all is
+/// over, and whoever waits for a turn waits no more.
+#[derive(Debug)]
+pub struct Member(Arc<Turns>);
+
+/// A companion's place. Dropped, no companion has the turn again.
+#[derive(Debug)]
+pub struct Seat {
+    turns: Arc<Turns>,
+    work: Arc<Work>,
+    /// How this companion is asked.
+    pace: Pace,
 }
 
 impl Turns {
-    /// The crew begins.
+    /// The crew begins, once it has enlisted.
     pub fn new() -> Self {
         let state = State {
             turn: Turn::Crew,
             since: Instant::now(),
-            companion_from: None,
+            crew: 0,
+            companions: Vec::new(),
+            answered: 0,
+            companions_from: None,
             rest: REST,
             watched: false,
-            watch: Watch::default(),
         };
         Self {
             turn: AtomicU8::new(Turn::Crew as u8),
@@ -99,126 +126,75 @@ impl Turns {
             changed: Condvar::new(),
             under_way: AtomicUsize::new(0),
             pace: Mutex::new(Pace::new()),
+        }
+    }
+
+    /// From now on the crew has one more.
+    pub fn enlist(self: &Arc<Self>) -> Member {
+        self.lock().crew += 1;
+        Member(Arc::clone(self))
+    }
+
+    /// From now on there is a companion, or one more. `pending` tells whether a request waits for it.
+    pub fn join(self: &Arc<Self>, pending: impl Fn() -> bool + Send + Sync + 'static) -> Seat {
+        let work = Arc::new(Work {
             answered: AtomicU64::new(0),
             answering: AtomicBool::new(false),
-        }
-    }
-
-    /// From now on there is a companion.
-    pub fn companion_joins(&self) {
-        self.lock().companion_from = Some(Instant::now());
-    }
-
-    /// Waits for the crew's turn. `false`: it is over. `pending` tells whether a request waits to be read.
-    pub fn await_crew(&self, pending: impl Fn() -> bool) -> bool {
-        if self.is(Turn::Crew) {
-            return true;
-        }
+            pending: Box::new(pending),
+        });
         let mut state = self.lock();
-        loop {
-            match state.turn {
-                Turn::Crew => return true,
-                Turn::Over => return false,
-                Turn::Companion if state.watched => state = self.wait(state),
-                Turn::Companion => {
-                    state.watched = true;
-                    let (guard, _) =
-                        self.changed.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
-                    state = guard;
-                    state.watched = false;
-                    self.look(&mut state, &pending);
-                }
-            }
-        }
+        state.companions.push((Arc::clone(&work), Watch::default()));
+        state.companions_from = Some(Instant::now());
+        drop(state);
+        Seat { turns: Arc::clone(self), work, pace: Pace::new() }
     }
 
-    /// Waits for the companion's turn. `false`: it is over.
-    pub fn await_companion(&self) -> bool {
-        if self.is(Turn::Companion) {
-            return true;
-        }
-        let mut state = self.lock();
-        loop {
-            match state.turn {
-                Turn::Companion => return true,
-                Turn::Over => return false,
-                Turn::Crew => state = self.wait(state),
-            }
-        }
+    /// How many requests companions have answered.
+    pub fn by_companions(&self) -> u64 {
+        let state = self.lock();
+        state.answered + state.companions.iter().map(|(work, _)| work.answered()).sum::<u64>()
     }
 
-    /// Somebody of the crew answers a request, and says how many bytes it and its answer had.
-    pub fn by_crew<E>(&self, answer: impl FnOnce() -> Result<usize, E>) -> Result<(), E> {
-        let others = self.under_way.fetch_add(1, Ordering::Relaxed);
-        let bytes = answer();
-        self.under_way.fetch_sub(1, Ordering::Relaxed);
-        let bytes = bytes?;
-        // Who finds the lock taken is in a crowd; one request less in the count says nothing else.
-        if let Ok(mut pace) = self.pace.try_lock()
-            && pace.count(bytes, Some(others > 0)) == Some(Sight::OneByOne)
-        {
-            self.pass_to_companion();
-        }
-        Ok(())
-    }
-
-    /// The companion answers a request.
-    pub fn by_companion<T>(&self, answer: impl FnOnce() -> T) -> T {
-        self.answering.store(true, Ordering::Relaxed);
-        let answer = answer();
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        self.answering.store(false, Ordering::Relaxed);
-        answer
-    }
-
-    /// How many requests the companion has answered.
-    pub fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
-    }
-
-    fn pass_to_companion(&self) {
+    fn pass_to_companions(&self) {
         let mut state = self.lock();
         let now = Instant::now();
-        if state.turn == Turn::Crew && state.companion_from.is_some_and(|from| from <= now) {
-            state.watch = Watch::begin(self.answered());
-            self.pass(&mut state, Turn::Companion, now);
+        if state.turn == Turn::Crew && state.companions_from.is_some_and(|from| from <= now) {
+            for (work, watch) in &mut state.companions {
+                *watch = Watch::begin(work.answered());
+            }
+            self.pass(&mut state, Turn::Companions, now);
         }
     }
 
-    /// The companion's turn ends, if it has it.
-    pub fn pass_to_crew(&self, end: End) {
-        self.give_back(&mut self.lock(), end);
-    }
-
-    fn give_back(&self, state: &mut State, end: End) {
+    fn pass_to_crew(&self, state: &mut State, end: End) {
         let now = Instant::now();
-        if state.turn == Turn::Companion {
+        if state.turn == Turn::Companions {
             if now.duration_since(state.since) >= GOOD_TURN {
                 state.rest = REST;
             }
             self.pass(state, Turn::Crew, now);
         }
+        let from = &mut state.companions_from;
         match end {
-            End::Gone => state.companion_from = None,
+            End::Gone => *from = None,
             End::Quiet => {}
-            End::Crowd => state.companion_from = state.companion_from.map(|_| now + CROWD_REST),
+            End::Crowd => *from = from.map(|_| now + CROWD_REST),
             End::Starved => {
-                state.companion_from = state.companion_from.map(|_| now + state.rest);
+                *from = from.map(|_| now + state.rest);
                 state.rest = (state.rest * 2).min(LONGEST_REST);
             }
         }
     }
 
-    /// The file system is unmounted: whoever waits for a turn waits no more.
-    pub fn over(&self) {
-        self.pass(&mut self.lock(), Turn::Over, Instant::now());
-    }
-
-    fn look(&self, state: &mut State, pending: impl Fn() -> bool) {
-        if state.turn == Turn::Companion {
-            let waiting = self.answering.load(Ordering::Relaxed) || pending();
-            if let Some(end) = state.watch.tick(self.answered(), waiting) {
-                self.give_back(state, end);
+    /// Looks whether the companions run.
+    fn look(&self, state: &mut State) {
+        if state.turn == Turn::Companions {
+            let seen: Vec<_> =
+                state.companions.iter_mut().map(|(work, watch)| watch.tick(work.sight())).collect();
+            if seen.contains(&Some(End::Starved)) {
+                self.pass_to_crew(state, End::Starved);
+            } else if seen.iter().all(Option::is_some) {
+                self.pass_to_crew(state, End::Quiet);
             }
         }
     }
@@ -245,71 +221,224 @@ impl Turns {
     }
 }
 
+impl Member {
+    /// Whether it is the crew's turn.
+    pub fn has_turn(&self) -> bool {
+        self.0.is(Turn::Crew)
+    }
+
+    /// Waits for the crew's turn. `false`: it is over.
+    pub fn await_turn(&self) -> bool {
+        let Self(turns) = self;
+        if turns.is(Turn::Crew) {
+            return true;
+        }
+        let mut state = turns.lock();
+        loop {
+            match state.turn {
+                Turn::Crew => return true,
+                Turn::Over => return false,
+                Turn::Companions if state.watched => state = turns.wait(state),
+                Turn::Companions => {
+                    state.watched = true;
+                    let waited = turns.changed.wait_timeout(state, TICK);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state.watched = false;
+                    turns.look(&mut state);
+                }
+            }
+        }
+    }
+
+    /// Somebody of the crew answers a request, and says how many bytes it and its answer had.
+    pub fn answer<E>(&self, answer: impl FnOnce() -> Result<usize, E>) -> Result<(), E> {
+        let Self(turns) = self;
+        let others = turns.under_way.fetch_add(1, Ordering::Relaxed);
+        let bytes = answer();
+        turns.under_way.fetch_sub(1, Ordering::Relaxed);
+        let bytes = bytes?;
+        // Who finds the lock taken is in a crowd; one request less in the count says nothing else.
+        if let Ok(mut pace) = turns.pace.try_lock()
+            && pace.count(bytes, Some(others > 0)) == Some(Sight::OneByOne)
+        {
+            turns.pass_to_companions();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.crew -= 1;
+        if state.crew == 0 {
+            self.0.pass(&mut state, Turn::Over, Instant::now());
+        }
+    }
+}
+
+impl Seat {
+    /// Whether it is the companions' turn.
+    pub fn has_turn(&self) -> bool {
+        self.turns.is(Turn::Companions)
+    }
+
+    /// Waits for the companions' turn. `false`: it is over.
+    pub fn await_turn(&self) -> bool {
+        if self.has_turn() {
+            return true;
+        }
+        let mut state = self.turns.lock();
+        loop {
+            match state.turn {
+                Turn::Companions => return true,
+                Turn::Over => return false,
+                Turn::Crew => state = self.turns.wait(state),
+            }
+        }
+    }
+
+    /// This companion answers a request, and says how many bytes it and its answer had. `crowded`: whether another request
+    /// was there at the same time, where that was looked at.
+    pub fn answer<E>(
+        &mut self,
+        crowded: Option<bool>,
+        answer: impl FnOnce() -> Result<usize, E>,
+    ) -> Result<(), E> {
+        self.work.answering.store(true, Ordering::Relaxed);
+        let bytes = answer();
+        self.work.answered.fetch_add(1, Ordering::Relaxed);
+        self.work.answering.store(false, Ordering::Relaxed);
+        if self.pace.count(bytes?, crowded) == Some(Sight::Crowd) {
+            self.pass_to_crew(End::Crowd);
+        }
+        Ok(())
+    }
+
+    fn pass_to_crew(&self, end: End) {
+        self.turns.pass_to_crew(&mut self.turns.lock(), end);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.turns.lock();
+        state.companions.retain(|(work, _)| !Arc::ptr_eq(work, &self.work));
+        state.answered += self.work.answered();
+        self.turns.pass_to_crew(&mut state, End::Gone);
+    }
+}
+
+impl Work {
+    fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// How many it has answered in all, and whether somebody waits for one more.
+    fn sight(&self) -> (u64, bool) {
+        (self.answered(), self.answering.load(Ordering::Relaxed) || (self.pending)())
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work").field("answered", &self.answered).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::thread;
+    use std::time::Instant;
 
-    use super::{End, Turns};
+    use super::{End, Member, Turns};
     use crate::fuse::pace::WINDOW;
 
-    fn ask(turns: &Turns, requests: u32) {
-        for _ in 0..requests {
-            turns.by_crew(|| Ok::<_, ()>(100)).unwrap();
+    /// Turns with one thread of the crew.
+    fn begin() -> (Arc<Turns>, Member) {
+        let turns = Arc::new(Turns::new());
+        let crew = turns.enlist();
+        (turns, crew)
+    }
+
+    fn ask(crew: &Member) {
+        for _ in 0..WINDOW {
+            crew.answer(|| Ok::<_, ()>(100)).unwrap();
         }
     }
 
     #[test]
-    fn the_companion_has_the_turn_after_a_brisk_window_and_gives_it_back() {
+    fn companions_have_the_turn_after_a_brisk_window_and_give_it_back() {
         for end in [End::Crowd, End::Starved, End::Quiet, End::Gone] {
-            let turns = Turns::new();
-            ask(&turns, WINDOW);
-            assert!(turns.await_crew(|| false), "nobody else is there");
-            turns.companion_joins();
-            ask(&turns, WINDOW);
-            assert!(turns.await_companion());
-            turns.pass_to_crew(end);
-            assert!(turns.await_crew(|| panic!("the crew has the turn")), "{end:?}");
-            ask(&turns, WINDOW);
-            let at_once = turns.is(super::Turn::Companion);
-            assert_eq!(at_once, end == End::Quiet, "{end:?}: whether it rests");
+            let (turns, crew) = begin();
+            ask(&crew);
+            assert!(crew.has_turn(), "nobody else is there");
+            let mut seat = turns.join(|| false);
+            ask(&crew);
+            assert!(seat.await_turn());
+            seat.answer(None, || Ok::<_, ()>(100)).unwrap();
+            assert_eq!(turns.by_companions(), 1);
+            seat.pass_to_crew(end);
+            assert!(crew.await_turn(), "{end:?}");
+            ask(&crew);
+            assert_eq!(seat.has_turn(), end == End::Quiet, "{end:?}: whether they rest");
         }
     }
 
     #[test]
     fn a_companion_that_gets_no_cpu_loses_the_turn() {
-        let turns = Turns::new();
-        turns.companion_joins();
-        ask(&turns, WINDOW);
-        assert!(turns.is(super::Turn::Companion));
-        // A request waits and is never read: this thread finds out, and has the turn.
-        assert!(turns.await_crew(|| true));
-        assert!(turns.lock().companion_from.is_some_and(|from| from > std::time::Instant::now()));
+        let (turns, crew) = begin();
+        let idle = turns.join(|| false);
+        // A request waits for this one and is never read.
+        let _starved = turns.join(|| true);
+        ask(&crew);
+        assert!(idle.has_turn());
+        assert!(crew.await_turn(), "this thread finds out, and has the turn");
+        assert!(turns.lock().companions_from.is_some_and(|from| from > Instant::now()), "and they rest");
+    }
+
+    #[test]
+    fn a_crowd_ends_the_companions_turn() {
+        for (crowded, bytes) in [(Some(true), 100), (None, 1 << 20)] {
+            let (turns, crew) = begin();
+            let mut seat = turns.join(|| false);
+            ask(&crew);
+            for asked in 0..WINDOW {
+                assert!(seat.has_turn(), "{asked} requests");
+                seat.answer(crowded, || Ok::<_, ()>(bytes)).unwrap();
+            }
+            assert!(crew.has_turn(), "{crowded:?}, {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn one_that_is_gone_leaves_the_turn_to_the_crew_for_ever() {
+        let (turns, crew) = begin();
+        let stays = turns.join(|| false);
+        let goes = turns.join(|| false);
+        ask(&crew);
+        assert!(goes.has_turn());
+        drop(goes);
+        assert!(crew.await_turn());
+        ask(&crew);
+        assert!(crew.has_turn() && !stays.has_turn());
     }
 
     #[test]
     fn everybody_is_let_go_at_the_end() {
-        let turns = Arc::new(Turns::new());
-        turns.companion_joins();
-        let companion = thread::spawn({
-            let turns = Arc::clone(&turns);
-            move || turns.await_companion()
-        });
-        ask(&turns, WINDOW);
-        assert!(companion.join().unwrap(), "its turn");
-        let crew: Vec<_> = (0..3)
-            .map(|_| {
-                let turns = Arc::clone(&turns);
-                thread::spawn(move || turns.await_crew(|| false))
-            })
-            .collect();
-        turns.over();
-        // A thread that came before the end may have had the turn: nobody asks, so the companion loses it.
-        crew.into_iter().for_each(|one| {
-            one.join().unwrap();
-        });
-        assert!(!turns.await_crew(|| true) && !turns.await_companion());
-        turns.pass_to_crew(End::Crowd);
-        assert!(!turns.await_crew(|| true), "the end is the end");
+        let (turns, crew) = begin();
+        let seat = turns.join(|| false);
+        let companion = thread::spawn(move || seat.await_turn());
+        let other = turns.enlist();
+        ask(&other);
+        assert!(!crew.has_turn());
+        drop((crew, other));
+        // It had the turn, or has come too late for it.
+        companion.join().unwrap();
+        turns.lock().companions_from = Some(Instant::now());
+        turns.pass_to_companions();
+        assert!(!turns.is(super::Turn::Companions), "the end is the end");
+        assert!(!turns.enlist().await_turn());
     }
 }

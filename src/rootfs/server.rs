@@ -15,7 +15,7 @@ use super::plain::{PlainRoot, Shelf};
 use super::served::{Fuse, Lower, Requests, Side, Tree};
 use super::trace::{Lost, Trace};
 use super::{Driver, Error, Ids, Named as _, Room, Root, Stack, overlay};
-use crate::fuse::{LARGEST, NoRings, Session, Transport};
+use crate::fuse::{self, LARGEST, NoRings, Session, Transport};
 
 /// Lives in the sandbox's server process: multi-threaded, root of the user namespace, in the sandbox's mount namespace.
 ///
@@ -114,6 +114,16 @@ impl Server {
     /// Why they do not come through rings; `None` where they do, or there is no FUSE.
     pub fn no_rings(&self) -> Option<NoRings> {
         self.served.as_ref().ok()?.bare.session.rings().err()
+    }
+
+    /// Why no thread answers on the caller's CPU; `None` where some do, or there is no FUSE.
+    pub fn no_companions(&self) -> Option<&fuse::Error> {
+        self.served.as_ref().ok()?.bare.session.companions().err()
+    }
+
+    /// How many of the requests to the stacks were answered on the caller's CPU.
+    pub fn by_companions(&self) -> u64 {
+        self.served.as_ref().map_or(0, |served| served.bare.session.by_companions())
     }
 
     /// Unmounts the superblocks and waits for their threads. Roots must be frozen or discarded before.

@@ -70,8 +70,12 @@ impl Examination {
         let host = Host::read();
         let outside = outside(live)?;
         let plan = idmap::plan(options.idmap).map_err(|error| in_words(&error));
-        let (inside, drivers, transport, no_rings) = match within(options, live, cancel) {
-            Ok((inside, probe)) => (inside, Ok(probe.drivers), probe.transport, probe.no_rings),
+        let (inside, drivers, transport, served) = match within(options, live, cancel) {
+            Ok((inside, probe)) => {
+                let served =
+                    probe.transport.map(|_| [rings(probe.no_rings), companions(probe.no_companions)]);
+                (inside, Ok(probe.drivers), probe.transport, served)
+            }
             Err(why) => (Vec::new(), Err(why), None, None),
         };
         let mut capabilities = vec![user_namespace(&outside, &host)];
@@ -81,7 +85,7 @@ impl Examination {
         );
         let mode = plan.as_ref().ok().map(|plan| plan.mode);
         capabilities.extend(drivers.iter().flatten().map(|probed| driver(probed, mode)));
-        capabilities.extend(transport.map(|_| rings(no_rings)));
+        capabilities.extend(served.into_iter().flatten());
         let rest = inside.iter().chain(&outside).filter(|attempt| {
             !matches!(attempt.request, Request::UserNamespace | Request::MountInside | Request::Fuse)
         });
@@ -238,6 +242,15 @@ fn rings(no_rings: Option<NoRings>) -> Capability {
         name: "fuse-rings",
         costs: "each look at a file's name or attributes through FUSE takes longer",
         missing,
+    }
+}
+
+/// Whether FUSE requests that come one after the other are answered on the CPU of whoever asks.
+fn companions(no_companions: Option<String>) -> Capability {
+    Capability {
+        name: "fuse-companions",
+        costs: "a command that asks for one file after the other wakes another CPU each time",
+        missing: no_companions.map(|why| Missing { why, remedy: None }),
     }
 }
 

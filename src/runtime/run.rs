@@ -34,6 +34,8 @@ pub struct Probe {
     pub transport: Option<Transport>,
     /// Why they do not come through rings; `None` where they do, or without FUSE.
     pub no_rings: Option<NoRings>,
+    /// Why nobody answers them on the caller's CPU; `None` where somebody does, or without FUSE.
+    pub no_companions: Option<String>,
 }
 
 /// A driver, and its refusal if it does not work here.
@@ -124,9 +126,9 @@ impl Sandbox {
     /// store.
     pub fn probe(&self, live: &Path) -> Result<Probe, Error> {
         match self.ask(Some(live), &Request::Probe(live.to_path_buf()))? {
-            Reply::Probed(Trials { drivers, transport, no_rings }) => {
+            Reply::Probed(Trials { drivers, transport, no_rings, no_companions }) => {
                 let drivers = drivers.into_iter().map(|(driver, why)| (driver, why.map_or(Ok(()), Err)));
-                Ok(Probe { drivers: drivers.collect(), transport, no_rings })
+                Ok(Probe { drivers: drivers.collect(), transport, no_rings, no_companions })
             }
             other => Err(unexpected(other)),
         }

@@ -113,6 +113,8 @@ pub(crate) struct Trials {
     pub(crate) transport: Option<Transport>,
     /// Why not through rings.
     pub(crate) no_rings: Option<NoRings>,
+    /// Why nobody answers them on the caller's CPU.
+    pub(crate) no_companions: Option<String>,
 }
 
 /// The answer to a request.

@@ -161,7 +161,8 @@ impl Server {
                     *taken = taken.or_else(|| first_that_works(&drivers));
                     drop(taken);
                     let (transport, no_rings) = (self.rootfs.transport(), self.rootfs.no_rings());
-                    Answer::Probed(Trials { drivers, transport, no_rings })
+                    let no_companions = self.rootfs.no_companions().map(|error| in_words(error));
+                    Answer::Probed(Trials { drivers, transport, no_rings, no_companions })
                 }
             };
             let with: Vec<_> = files.iter().map(AsFd::as_fd).collect();

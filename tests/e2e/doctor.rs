@@ -101,6 +101,7 @@ fn a_machine_that_builds_is_well() {
     }
     let rings = found["sandbox"]["rootfs"]["transport"] == "io_uring";
     assert_eq!(row(&found, "fuse-rings")["works"], rings, "{found:#}");
+    assert_eq!(row(&found, "fuse-companions")["works"], true, "{found:#}");
     let said = world.run(&["doctor"]).good();
     for name in [
         "user-namespace",
@@ -109,6 +110,7 @@ fn a_machine_that_builds_is_well() {
         "idmap-newuidmap",
         "rootfs-kernel",
         "fuse-rings",
+        "fuse-companions",
         "cgroup",
         "reflink",
     ] {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{House, freeze, inside};
 use crate::fuse::Transport;
@@ -22,6 +23,28 @@ fn rings_are_used_where_the_kernel_offers_them() {
     let expected = if offered && !refused { Transport::Ring } else { Transport::Device };
     println!("transport: {expected:?}");
     assert_eq!(house.server.transport(), Some(expected));
+    house.stop();
+}
+
+/// Companions have the turn when requests come briskly, which other work on the machine may forbid for a while.
+#[test]
+fn who_asks_one_thing_after_the_other_is_answered_by_companions() {
+    if !inside("transport::who_asks_one_thing_after_the_other_is_answered_by_companions") {
+        return;
+    }
+    let house = House::new();
+    assert!(house.server.no_companions().is_none(), "{:?}", house.server.no_companions());
+    let files = (0..2000).map(|n| format!("f many/{n} {n}")).collect::<Vec<_>>().join("\n");
+    let end = Instant::now() + Duration::from_mins(2);
+    while house.server.by_companions() == 0 {
+        assert!(Instant::now() < end, "no companion ever had the turn");
+        // A new stack each time: the kernel knows the names of an old one.
+        let (root, _live) = house.prepare(Driver::Kernel, &stack(&[&format!("d many\n{files}")]));
+        for n in 0..2000 {
+            assert_eq!(fs::read_to_string(root.path().join(format!("many/{n}"))).unwrap(), n.to_string());
+        }
+        root.discard().unwrap();
+    }
     house.stop();
 }
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd as _, RawFd};
 
 use rustix::ioctl::{Setter, ioctl, opcode};
 
-pub use queue::{Arrived, Parts, Queue};
+pub use queue::{Arrived, Parts, Queue, Waited};
 
 use crate::error::{Error, refused};
 

@@ -1,16 +1,15 @@
-//! A ring of `io_uring` with entries of 128 bytes, as FUSE wants them. One thread submits and reaps.
+//! A ring of `io_uring` with entries of 128 bytes, as FUSE wants them. One thread at a time submits and reaps; any may wait.
 //!
 //! Only what this needs: Linux 6.14 is the first with FUSE over `io_uring`, so everything that a ring has had by then is
 //! taken for granted.
 
 use std::os::fd::OwnedFd;
-use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::io_uring::{
-    IORING_OFF_SQ_RING, IORING_OFF_SQES, IoringEnterFlags, IoringRegisterOp, IoringSetupFlags,
-    io_uring_enter, io_uring_params, io_uring_register, io_uring_setup,
+    IORING_OFF_SQ_RING, IORING_OFF_SQES, IoringEnterFlags, IoringSetupFlags, io_uring_enter, io_uring_params,
+    io_uring_setup,
 };
 
 use super::region::Region;
@@ -39,21 +38,15 @@ pub struct Ring {
     queues: Region,
     entries: Region,
     params: io_uring_params,
-    /// Pushed and not yet submitted.
-    pending: u32,
 }
 
 // SAFETY: the raw pointers in `params` are offsets and reserved fields that nobody follows.
 unsafe impl Send for Ring {}
 
 impl Ring {
-    /// A ring that takes `entries` submissions at once. It does nothing before [`Ring::enable`].
+    /// A ring that takes `entries` submissions at once.
     pub fn new(entries: u32) -> Result<Self, Error> {
-        let flags = IoringSetupFlags::SQE128
-            | IoringSetupFlags::NO_SQARRAY
-            | IoringSetupFlags::R_DISABLED
-            | IoringSetupFlags::SINGLE_ISSUER
-            | IoringSetupFlags::DEFER_TASKRUN;
+        let flags = IoringSetupFlags::SQE128 | IoringSetupFlags::NO_SQARRAY | IoringSetupFlags::COOP_TASKRUN;
         let mut params = io_uring_params::default();
         params.flags = flags;
         // SAFETY: `params` is live for the call, the kernel fills it, and no flag makes it follow a pointer in it.
@@ -65,15 +58,7 @@ impl Ring {
         let length = params.sq_entries as usize * size_of::<Submission>();
         let entries =
             Region::shared(&fd, IORING_OFF_SQES, length).map_err(refused("map the entries of a ring"))?;
-        Ok(Self { fd, queues, entries, params, pending: 0 })
-    }
-
-    /// Makes the calling thread the one that submits and reaps.
-    pub fn enable(&self) -> Result<(), Error> {
-        // SAFETY: this request takes no argument.
-        unsafe { io_uring_register(&self.fd, IoringRegisterOp::RegisterEnableRings, ptr::null(), 0) }
-            .map_err(refused("IORING_REGISTER_ENABLE_RINGS"))
-            .map(drop)
+        Ok(Self { fd, queues, entries, params })
     }
 
     fn number(&self, offset: u32) -> &AtomicU32 {
@@ -81,7 +66,7 @@ impl Ring {
         unsafe { AtomicU32::from_ptr(self.queues.at(offset as usize)) }
     }
 
-    /// Adds a submission, which the kernel sees at the next [`Ring::submit_and_wait`].
+    /// Adds a submission, which the kernel sees when it is submitted at the [`Door`].
     ///
     /// Errors with EBUSY if the queue is full.
     ///
@@ -99,29 +84,17 @@ impl Ring {
         // SAFETY: `at` has checked the place; the kernel does not read a slot between its head and our tail.
         unsafe { self.entries.at::<Submission>(slot).write(*submission) };
         tail.store(next.wrapping_add(1), Ordering::Release);
-        self.pending += 1;
         Ok(())
     }
 
-    /// Hands over what was pushed and waits until something is complete.
-    pub fn submit_and_wait(&mut self) -> Result<(), Errno> {
-        loop {
-            // SAFETY: plain numbers; `push` vouched for what the submissions point to.
-            match unsafe { io_uring_enter(&self.fd, self.pending, 1, IoringEnterFlags::GETEVENTS) } {
-                Ok(submitted) => {
-                    self.pending -= submitted.min(self.pending);
-                    return Ok(());
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
+    /// A second descriptor, to submit and to wait by.
+    pub fn door(&self) -> Result<Door, Error> {
+        self.fd.try_clone().map(Door).map_err(refused("duplicate a ring"))
     }
 
-    /// The next completion that is there already.
-    pub fn reap(&mut self) -> Option<Completion> {
-        let head = self.number(self.params.cq_off.head);
-        let next = head.load(Ordering::Relaxed);
+    /// The next completion that is there already. It stays there until it is [`Ring::reaped`].
+    pub fn next(&self) -> Option<Completion> {
+        let next = self.number(self.params.cq_off.head).load(Ordering::Relaxed);
         if next == self.number(self.params.cq_off.tail).load(Ordering::Acquire) {
             return None;
         }
@@ -129,8 +102,40 @@ impl Ring {
         let place = self.queues.at::<RawCompletion>(self.params.cq_off.cqes as usize + slot).cast::<u8>();
         // SAFETY: `at` has checked the place, and the kernel does not write a slot between our head and its tail.
         let bytes: [u8; COMPLETION] = unsafe { place.cast::<[u8; COMPLETION]>().read() };
-        head.store(next.wrapping_add(1), Ordering::Release);
         let (mark, rest) = bytes.split_first_chunk()?;
         Some(Completion { mark: u64::from_ne_bytes(*mark), result: i32::from_ne_bytes(*rest.first_chunk()?) })
+    }
+
+    /// Gives the place of the completion that [`Ring::next`] returned back to the kernel.
+    pub fn reaped(&mut self) {
+        let head = self.number(self.params.cq_off.head);
+        head.store(head.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// Where a ring is submitted to and waited at, by any thread.
+#[derive(Debug)]
+pub struct Door(OwnedFd);
+
+impl Door {
+    /// Hands over up to `count` submissions that were pushed.
+    pub fn submit(&self, count: u32) -> Result<(), Errno> {
+        self.enter(count, 0)
+    }
+
+    /// The same, and waits until something is complete.
+    pub fn submit_and_wait(&self, count: u32) -> Result<(), Errno> {
+        self.enter(count, 1)
+    }
+
+    fn enter(&self, count: u32, complete: u32) -> Result<(), Errno> {
+        loop {
+            // SAFETY: plain numbers; `push` vouched for what the submissions point to.
+            match unsafe { io_uring_enter(&self.0, count, complete, IoringEnterFlags::GETEVENTS) } {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 }
