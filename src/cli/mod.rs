@@ -104,6 +104,8 @@ enum Verb {
     Cache(caches::Args),
     Commit(Box<commit::Args>),
     Completion(completion::Args),
+    #[command(name = completion::WORDS, hide = true)]
+    Complete(completion::WordsArgs),
     Config(Box<config::Args>),
     #[command(visible_aliases = ["list", "ls", "ps"])]
     Containers(containers::Args),
@@ -186,6 +188,7 @@ pub fn main() -> ExitCode {
         Verb::Cache(args) => caches::run(&args, &context),
         Verb::Commit(args) => commit::run(&args, &context),
         Verb::Completion(args) => completion::run(&args),
+        Verb::Complete(args) => completion::complete(args),
         Verb::Config(args) => config::run(&args, &context),
         Verb::Containers(args) => containers::run(&args, &context),
         Verb::Copy(args) => copy::run(copy::Verb::Copy, *args, &context),

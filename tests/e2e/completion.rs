@@ -1,65 +1,97 @@
-//! Completion in the shells themselves.
+//! Completion in the shells themselves: each on a terminal, where somebody types and presses the tabulator.
 
 use std::process::Command;
 
-use crate::support::World;
+use crate::support::{World, program};
+use crate::terminal::{Terminal, has};
 
-/// What bash offers for the last of `words`, or `None`, with the reason told, without bash.
-fn offered(script: &str, words: &str) -> Option<Vec<String>> {
-    let ask = format!(
-        "{script}\nCOMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
-         _rbuild rbuild \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-    );
-    let output = match Command::new("bash").args(["--norc", "-c", &ask]).output() {
-        Ok(output) => output,
-        Err(error) => {
-            assert!(std::env::var_os("RBUILD_TEST_ALL").is_none(), "bash: {error}");
-            eprintln!("skipped: needs bash");
-            return None;
-        }
-    };
-    assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
-}
+/// A shell, how it is started without anybody's settings, and what it does then to complete.
+const SHELLS: [(&str, &[&str], &str); 3] = [
+    ("bash", &["--norc", "--noprofile", "-i"], "source <(rbuild completion bash)"),
+    (
+        "zsh",
+        &["-f", "-i"],
+        "autoload -U compinit && compinit -u -d $HOME/zcompdump && source <(rbuild completion zsh)",
+    ),
+    ("fish", &["--no-config", "-i"], "rbuild completion fish | source"),
+];
 
-#[test]
-fn bash_completes_verbs_commands_and_options() {
-    let world = World::new();
-    let script = world.run(&["completion", "bash"]).good().stdout;
-    for (words, want) in [
-        ("rbuild pu", &["pull", "push"][..]),
-        ("rbuild logo", &["logout"]),
-        ("rbuild manifest ann", &["annotate"]),
-        ("rbuild pull --pol", &["--policy"]),
-        ("rbuild completion z", &["zsh"]),
-        ("rbuild __", &[""]),
-    ] {
-        let Some(offered) = offered(&script, words) else { return };
-        assert_eq!(offered, want, "{words}");
-    }
-}
+/// What is typed, and what the line is after the tabulator.
+const LINES: [(&str, &str); 9] = [
+    ("rbuild unsh", "rbuild unshare"),
+    ("rbuild manifest ann", "rbuild manifest annotate"),
+    ("rbuild bud --no-cache-f", "rbuild bud --no-cache-filter"),
+    ("rbuild completion z", "rbuild completion zsh"),
+    ("rbuild rmi greeting:m", "rbuild rmi greeting:moon"),
+    ("rbuild tag registry.example/t", "rbuild tag registry.example/team/app:1"),
+    ("rbuild commit we", "rbuild commit web"),
+    ("rbuild pull --rootfs=pl", "rbuild pull --rootfs=plain"),
+    ("rbuild inspect --format x we", "rbuild inspect --format x web"),
+];
 
 #[test]
-fn the_other_shells_have_theirs_and_strange_ones_are_refused() {
+fn each_shell_completes_verbs_options_values_and_names() {
     let world = World::new();
-    for (shell, want) in [("zsh", "#compdef rbuild"), ("fish", "complete -c rbuild")] {
-        let script = world.run(&["completion", shell]).good().stdout;
-        assert!(script.contains(want) && script.contains("manifest"), "{shell}:\n{script}");
-        assert!(!script.contains("__mounted"), "{shell}: what is hidden is offered");
-        let Ok(read) = Command::new(shell).args(["-n", "/dev/stdin"]).stdin(pipe_of(&script)).output() else {
-            eprintln!("{shell} is not installed, and has not read its script");
+    let names = ["greeting:moon", "registry.example/team/app:1"];
+    let tags = names.iter().flat_map(|name| ["-t", name]).collect::<Vec<_>>();
+    world.build("FROM scratch\nLABEL a=b\n", &tags).good();
+    world.run(&["from", "--name", "web", "scratch"]).good();
+    let programs = program().parent().unwrap().display().to_string();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    for (shell, flags, begin) in SHELLS {
+        if Command::new(shell).arg("--version").output().is_err() {
+            assert!(std::env::var_os("RBUILD_TEST_ALL").is_none(), "{shell} is not installed");
+            eprintln!("skipped: needs {shell}");
             continue;
-        };
-        assert!(read.status.success(), "{shell}: {}", String::from_utf8_lossy(&read.stderr));
+        }
+        // one of its own, which fish asks for
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", shell]).args(flags).current_dir(world.context()).env_clear();
+        command.env("PATH", &path).env("HOME", world.path("")).env("RBUILD_ROOT", world.store());
+        let mut terminal = Terminal::start(command, 50, 120);
+        terminal.type_in(&format!("{begin}; echo re''ady\n"));
+        terminal.until(|shown| has(shown, "ready"));
+        for (typed, want) in LINES {
+            terminal.type_in(&format!("{typed}\t"));
+            terminal.until(|shown| has(shown, want));
+            // the line is left, and not done
+            terminal.type_in("\u{15}");
+        }
+        terminal.type_in("exit\n");
+        assert_eq!(terminal.end() % 128, 0, "{shell}");
     }
-    world.run(&["completion", "tcsh"]).fails(125, "bash, zsh, fish");
 }
 
-/// A file with `text`, read from its beginning.
-fn pipe_of(text: &str) -> std::fs::File {
-    use std::io::{Seek as _, Write as _};
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file.rewind().unwrap();
-    file
+#[test]
+fn words_are_completed_by_what_is_in_the_store() {
+    let world = World::new();
+    let store = world.store();
+    let at = format!("--root={}", store.display());
+    let asked = |line: &str| {
+        let said = world.run(&["__complete", "--line", line, "--breaks", ":="]).good();
+        said.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // nothing is made by a question
+    assert_eq!(asked(&format!("rbuild {at} rmi ")), Vec::<String>::new());
+    assert!(!store.exists());
+    world
+        .build("FROM scratch\nLABEL a=b\n", &["-t", "one", "-t", "one:2", "-t", "registry.example/x:1"])
+        .good();
+    world.run(&["from", "--name", "work", "one"]).good();
+    for (line, want) in [
+        ("rmi ", &["one", "one:2", "registry.example/x:1"][..]),
+        ("rmi one:", &["2"]),
+        ("rmi localhost/one:", &["2", "latest"]),
+        ("rm ", &["work"]),
+        ("inspect ", &["one", "one:2", "registry.example/x:1", "work"]),
+        ("copy --from w", &["work"]),
+        ("unshare --mount w", &["work"]),
+        ("buil", &["build"]),
+        ("__", &[]),
+    ] {
+        assert_eq!(asked(&format!("rbuild {at} {line}")), want, "{line:?}");
+    }
+    let verbs = asked("rbuild ");
+    assert!(verbs.contains(&"rm".to_owned()) && !verbs.contains(&"delete".to_owned()), "{verbs:?}");
+    world.run(&["completion", "tcsh"]).fails(125, "bash, zsh, fish");
 }
