@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::image_json;
 use crate::build::Format;
 use crate::container::Container;
 use crate::store::Store;
@@ -32,7 +33,13 @@ pub(super) fn describe(store: &Store, container: &Container) -> Result<Value, Fa
         "MountPoint": state.mount.as_ref().map(|mount| &mount.path),
         "ImageAnnotations": state.annotations,
         "ImageCreatedBy": state.history.created_by.as_deref().unwrap_or_default(),
+        "ProcessLabel": "",
+        "MountLabel": "",
         "OCIv1": image,
+        "Docker": image_json::docker(image),
+        "DefaultMountsFilePath": "",
+        "History": image.history,
+        "Devices": null,
         "Format": match state.format {
             Format::Oci => "oci",
             Format::Docker => "docker",

@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let wanted = all.iter().filter(|container| args.filters.iter().all(|filter| filter.holds(container)));
     if args.json {
         let list: Vec<Value> = wanted.map(describe).collect();
-        return output::line(pretty(&list)?);
+        return output::pretty(&list);
     }
     let width = if args.notruncate { 64 } else { 12 };
     if let Some(format) = &args.format {
@@ -124,11 +124,3 @@ fn of_template(container: &Container, width: usize) -> Value {
 
 /// The mark of a container that was made here, as all are.
 const BUILDER: &str = "   *";
-
-/// JSON with the indent that it has elsewhere.
-fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
-    let mut text = Vec::new();
-    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indent))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
-}

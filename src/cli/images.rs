@@ -1,5 +1,10 @@
 //! `rbuild images`.
 
+mod filter;
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Context;
@@ -9,11 +14,22 @@ use super::size;
 use super::template::Rows;
 use crate::oci::Reference;
 use crate::store::Image;
+use filter::Filter;
 
 /// List the images of the store
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub(super) struct Args {
+    /// Those without a name as well that others were made of
+    #[arg(short, long)]
+    all: bool,
+    /// Only those that are like this: before=IMAGE, since=IMAGE, dangling=BOOL, id=PREFIX, intermediate=BOOL,
+    /// label=NAME[=VALUE], readonly=BOOL or reference=PATTERN; KEY!=VALUE for those that are not
+    #[arg(short, long = "filter", value_name = "KEY=VALUE", value_delimiter = ',')]
+    filters: Vec<Filter>,
+    /// Show which names an image had before, of which the store keeps no record
+    #[arg(long)]
+    history: bool,
     /// Ids only
     #[arg(short, long)]
     quiet: bool,
@@ -36,6 +52,9 @@ pub(super) struct Args {
     image: Option<String>,
 }
 
+/// What the column of earlier names says of each.
+const NO_HISTORY: &str = "<none>";
+
 /// One line of the list: an image under one of its names.
 struct Row<'a> {
     image: &'a Image,
@@ -44,13 +63,15 @@ struct Row<'a> {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
-    let images = match &args.image {
+    let mut images = match &args.image {
         Some(name) => vec![super::inspect::find(&store, name)?],
-        None => store.images()?,
+        None => filter::listed(&store, &store.images()?, &args.filters, args.all)?,
     };
+    // The youngest first.
+    images.sort_by_key(|image| Reverse(made(image)));
     if args.json {
-        let list: Vec<Value> = images.iter().map(describe).collect();
-        return output::line(serde_json::to_string_pretty(&list)?);
+        let list: Vec<Value> = images.iter().map(|image| describe(image, args)).collect();
+        return output::pretty(&list);
     }
     if args.quiet {
         return images.iter().try_for_each(|image| output::line(id(image, args)));
@@ -68,6 +89,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
         let mut heading = vec!["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
         if args.digests {
             heading.insert(2, "DIGEST");
+        }
+        if args.history {
+            heading.push("HISTORY");
         }
         table.insert(0, heading.into_iter().map(str::to_owned).collect());
     }
@@ -92,17 +116,23 @@ impl Row<'_> {
             "ID": id(self.image, args),
             "Digest": self.image.descriptor.digest,
             "CreatedAt": created(self.image),
-            "CreatedAtRaw": self.image.config.created,
-            "Size": size::bytes(total(self.image)),
+            "Created": unix(self.image),
+            "CreatedAtRaw": made(self.image).map(size::go_time),
+            "Size": size::short(total(self.image)),
+            "ReadOnly": false,
+            "History": NO_HISTORY,
         })
     }
 
     fn cells(&self, args: &Args) -> Vec<String> {
         let (repository, tag) = self.names();
         let mut cells =
-            vec![repository, tag, id(self.image, args), created(self.image), size::bytes(total(self.image))];
+            vec![repository, tag, id(self.image, args), created(self.image), size::short(total(self.image))];
         if args.digests {
             cells.insert(2, self.image.descriptor.digest.to_string());
+        }
+        if args.history {
+            cells.push(NO_HISTORY.to_owned());
         }
         cells
     }
@@ -112,12 +142,19 @@ fn id(image: &Image, args: &Args) -> String {
     if args.no_trunc { image.id().to_string() } else { image.id().short() }
 }
 
+/// When it was made, if it says so.
+fn made(image: &Image) -> Option<Timestamp> {
+    image.config.created.as_deref()?.parse().ok()
+}
+
 fn created(image: &Image) -> String {
-    let created = image.config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    created.map_or_else(
-        || "unknown".to_owned(),
-        |created| size::age(jiff::Timestamp::now().as_second() - created.as_second()),
-    )
+    let age = |made: Timestamp| size::age(Timestamp::now().as_second() - made.as_second());
+    made(image).map_or_else(|| "unknown".to_owned(), age)
+}
+
+/// The same in seconds since 1970.
+fn unix(image: &Image) -> Option<i64> {
+    made(image).map(Timestamp::as_second)
 }
 
 /// The sum of the layers as the manifest has them, in bytes.
@@ -125,13 +162,17 @@ fn total(image: &Image) -> u64 {
     image.manifest.layers.iter().map(|layer| layer.size).sum()
 }
 
-fn describe(image: &Image) -> Value {
+fn describe(image: &Image, args: &Args) -> Value {
     json!({
-        "id": image.id().hex(),
+        "id": id(image, args),
         "names": image.names,
         "digest": image.descriptor.digest,
-        "createdat": image.config.created,
-        "size": total(image),
+        "createdat": created(image),
+        "size": size::short(total(image)),
+        "created": unix(image),
+        "createdatraw": image.config.created,
+        "readonly": false,
+        "history": null,
     })
 }
 

@@ -1,37 +1,46 @@
 //! `rbuild info`.
 
+mod host;
+
 use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::step::network::search_path;
+use super::template::{self, Template};
 use super::{Context, doctor, output};
+use crate::container;
 use crate::fuse::Transport;
-use crate::oci::Platform;
 use crate::runtime::{self, Capability, Examination, Network, Private, Probed, RootfsChoice, Sandbox, Taken};
+use crate::store::Store;
 
 /// How RUN works on this machine, and why not otherwise, as JSON
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// How to print it: json
-    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json"])]
-    format: String,
+    /// How to print it: json, or a Go template
+    #[arg(long, value_name = "TEMPLATE", default_value = "json", value_parser = format)]
+    format: Format,
+    /// More of it, which there is not
+    #[arg(short, long, hide = true)]
+    debug: bool,
 }
 
-pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
+/// `--format`.
+#[derive(Clone)]
+enum Format {
+    Json,
+    Template(Template),
+}
+
+fn format(text: &str) -> Result<Format, template::Error> {
+    if text == "json" { Ok(Format::Json) } else { text.parse().map(Format::Template) }
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
     let found = doctor::examine(context)?;
     let info = json!({
-        "host": {
-            "os": std::env::consts::OS,
-            "arch": Platform::host().architecture,
-            "cpus": std::thread::available_parallelism()?.get(),
-            "kernel": rustix::system::uname().release().to_string_lossy(),
-            "rootless": !rustix::process::geteuid().is_root(),
-        },
-        "store": {
-            "root": store.root(),
-            "images": store.images()?.len(),
-        },
+        "host": host::describe()?,
+        "store": stored(&store, context)?,
         "sandbox": {
             "idmap": idmap(&found),
             "rootfs": match &found.drivers {
@@ -44,7 +53,29 @@ pub(super) fn run(_: &Args, context: &Context) -> Result<(), Failure> {
         "lift": found.lift().map(|one| one.name),
         "network": network(context),
     });
-    output::line(serde_json::to_string_pretty(&info)?)
+    match &args.format {
+        Format::Json => output::pretty(&info),
+        Format::Template(template) => output::rendered(&template.render(&info).map_err(Failure::new)?),
+    }
+}
+
+/// The store, under buildah's keys and two of our own.
+fn stored(store: &Store, context: &Context) -> Result<Value, Failure> {
+    let images = store.images()?.len();
+    let containers = container::list(store).map_err(|error| Failure::of_container(&error))?.len();
+    Ok(json!({
+        "root": store.root(),
+        "images": images,
+        "ContainerStore": { "number": containers },
+        "GraphDriverName": if context.global.rootfs == RootfsChoice::Plain { "vfs" } else { "overlay" },
+        "GraphImageStore": "",
+        "GraphOptions": [],
+        "GraphRoot": store.root(),
+        "GraphStatus": {},
+        "GraphTransientStore": false,
+        "ImageStore": { "number": images },
+        "RunRoot": store.root(),
+    }))
 }
 
 fn capability(one: &Capability) -> Value {

@@ -1,14 +1,12 @@
 //! `rbuild inspect`.
 
-use std::io::IsTerminal as _;
-
 use serde_json::{Value, json};
 
 use super::Context;
 use super::failure::Failure;
 use super::output;
 use super::template::Template;
-use super::{container, container_json, image_json};
+use super::{container, container_json, image_json, size};
 use crate::store::{Image, Store};
 
 /// Describe a working container or an image as JSON
@@ -31,27 +29,33 @@ enum Kind {
     Container,
     /// An image.
     Image,
+    /// A list of images.
+    Manifest,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let store = context.store()?;
     let found = match args.kind {
         Kind::Container => container::look(&store, &args.object)?,
-        Kind::Image => None,
+        Kind::Image | Kind::Manifest => None,
     };
     let described = match found {
         Some(container) => container_json::describe(&store, &container)?,
+        None if args.kind == Kind::Manifest => list(&store, &args.object)?,
         None => image_json::describe(&find(&store, &args.object)?),
     };
     if let Some(format) = &args.format {
-        let text = format.render(&for_template(described)).map_err(Failure::new)?;
-        // As the peers have it: what a script reads has no line end that the template did not say.
-        return if std::io::stdout().is_terminal() { output::line(text) } else { output::text(&text) };
+        return output::rendered(&format.render(&for_template(described)).map_err(Failure::new)?);
     }
-    let mut text = Vec::new();
-    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    serde::Serialize::serialize(&described, &mut serde_json::Serializer::with_formatter(&mut text, indent))?;
-    output::line(String::from_utf8_lossy(&text))
+    output::pretty(&described)
+}
+
+/// The list of images called `name`, as it stands there.
+fn list(store: &Store, name: &str) -> Result<Value, Failure> {
+    let known = store.find_list_in_part(name)?.ok_or_else(|| {
+        Failure::new(format!("{name}: list of images not known")).hint("rbuild manifest create makes one")
+    })?;
+    Ok(serde_json::from_slice(&std::fs::read(store.blob_path(&known.descriptor.digest))?)?)
 }
 
 /// With what a Go program would have where the JSON says nothing, and times as Go tells them.
@@ -65,7 +69,7 @@ fn for_template(mut described: Value) -> Value {
     fill(image, &absent);
     let created = image["created"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     if let Some(created) = created {
-        image["created"] = format!("{} +0000 UTC", created.strftime("%Y-%m-%d %H:%M:%S%.f")).into();
+        image["created"] = size::go_time(created).into();
     }
     described
 }

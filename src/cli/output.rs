@@ -1,7 +1,7 @@
 //! What a verb answers, on stdout.
 
 use std::fs::{File, Permissions};
-use std::io::{self, ErrorKind, Read, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -16,6 +16,20 @@ pub(super) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints JSON as the peers indent it.
+pub(super) fn pretty(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indent))?;
+    line(String::from_utf8_lossy(&text))
+}
+
+/// Prints what a template made of a value. As the peers have it: what a script reads has no line end that the template did not
+/// say.
+pub(super) fn rendered(rendered: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() { line(rendered) } else { text(rendered) }
 }
 
 /// Prints a text as it is.

@@ -1,5 +1,7 @@
 //! Sizes and ages as people read them.
 
+use jiff::Timestamp;
+
 /// `12.3 MB`: three digits, in powers of 1000.
 pub(super) fn bytes(count: u64) -> String {
     let mut unit = 0;
@@ -15,22 +17,38 @@ pub(super) fn bytes(count: u64) -> String {
 
 const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
 
-/// `3 hours ago`.
+/// `3.39 KB`: three digits at most, as buildah writes the size of an image.
+pub(super) fn short(count: u64) -> String {
+    let text = bytes(count).replace("kB", "KB");
+    let (number, unit) = text.split_once(' ').unwrap_or((&text, ""));
+    let number =
+        if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number };
+    format!("{number} {unit}")
+}
+
+/// `3 hours ago`, in docker's words.
 pub(super) fn age(seconds: i64) -> String {
-    let steps = [
-        ("year", 31_557_600),
-        ("month", 2_629_800),
-        ("week", 604_800),
-        ("day", 86_400),
-        ("hour", 3600),
-        ("minute", 60),
-    ];
-    let (unit, count) = steps
-        .iter()
-        .find(|(_, length)| seconds >= *length)
-        .map_or(("second", seconds.max(0)), |(unit, length)| (*unit, seconds / length));
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {unit}{plural} ago")
+    const HOUR: i64 = 3600;
+    let (minutes, hours, days) =
+        (seconds / 60, (seconds + HOUR / 2) / HOUR, (seconds + HOUR / 2) / HOUR / 24);
+    match () {
+        () if seconds < 1 => "Less than a second ago".to_owned(),
+        () if seconds == 1 => "1 second ago".to_owned(),
+        () if seconds < 60 => format!("{seconds} seconds ago"),
+        () if minutes == 1 => "About a minute ago".to_owned(),
+        () if minutes < 60 => format!("{minutes} minutes ago"),
+        () if hours == 1 => "About an hour ago".to_owned(),
+        () if hours < 48 => format!("{hours} hours ago"),
+        () if days < 14 => format!("{days} days ago"),
+        () if days < 60 => format!("{} weeks ago", days / 7),
+        () if days < 730 => format!("{} months ago", days / 30),
+        () => format!("{} years ago", days / 365),
+    }
+}
+
+/// `2026-12-01 13:09:31.5 +0000 UTC`: a time as Go prints it.
+pub(super) fn go_time(time: Timestamp) -> String {
+    format!("{} +0000 UTC", time.strftime("%Y-%m-%d %H:%M:%S%.f"))
 }
 
 #[cfg(test)]
@@ -51,17 +69,26 @@ mod tests {
         ] {
             assert_eq!(bytes(count), want, "{count}");
         }
+        for (count, want) in [(577, "577 B"), (3390, "3.39 KB"), (12_000_000, "12 MB"), (100_000, "100 KB")] {
+            assert_eq!(short(count), want, "{count}");
+        }
     }
 
     #[test]
     fn ages_name_one_unit() {
         for (seconds, want) in [
-            (-5, "0 seconds ago"),
+            (-5, "Less than a second ago"),
             (1, "1 second ago"),
-            (60, "1 minute ago"),
+            (59, "59 seconds ago"),
+            (60, "About a minute ago"),
+            (3599, "59 minutes ago"),
+            (3600, "About an hour ago"),
             (7200, "2 hours ago"),
-            (90_000, "1 day ago"),
-            (40_000_000, "1 year ago"),
+            (90_000, "25 hours ago"),
+            (172_800, "2 days ago"),
+            (1_209_600, "2 weeks ago"),
+            (5_184_000, "2 months ago"),
+            (63_072_000, "2 years ago"),
         ] {
             assert_eq!(age(seconds), want, "{seconds}");
         }

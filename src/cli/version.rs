@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::output;
+use super::template::Template;
 use crate::oci::Platform;
 
 /// The versions of this program and of the formats it writes
@@ -12,19 +13,26 @@ pub(super) struct Args {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// A Go template instead, over the keys of --json
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "json")]
+    format: Option<Template>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let (image_spec, distribution_spec, platform) = ("1.1.0", "1.1.0", Platform::host());
+    let described = json!({
+        "version": version,
+        "imageSpec": image_spec,
+        "distributionSpec": distribution_spec,
+        "osArch": platform.to_string(),
+        "buildPlatform": platform.to_string(),
+    });
+    if let Some(format) = &args.format {
+        return output::rendered(&format.render(&described).map_err(Failure::new)?);
+    }
     if args.json {
-        let version = json!({
-            "version": version,
-            "imageSpec": image_spec,
-            "distributionSpec": distribution_spec,
-            "osArch": platform.to_string(),
-        });
-        return output::line(serde_json::to_string_pretty(&version)?);
+        return output::pretty(&described);
     }
     output::line(format_args!("Version:            {version}"))?;
     output::line(format_args!("Image Spec:         {image_spec}"))?;

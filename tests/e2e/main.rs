@@ -36,6 +36,7 @@ mod outputs;
 mod platforms;
 mod repository;
 mod server;
+mod shown;
 mod suites;
 mod support;
 mod terminal;

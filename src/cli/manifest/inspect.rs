@@ -1,7 +1,5 @@
 //! `rbuild manifest inspect`.
 
-use serde::Serialize as _;
-
 use super::super::failure::Failure;
 use super::super::{Context, environment, output, registry};
 use crate::oci::{ImageIndex, Reference};
@@ -28,8 +26,5 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     };
     let index = ImageIndex::parse(&bytes)
         .map_err(|_| Failure::new(format!("{name}: an image, and no list of images")))?;
-    let mut text = Vec::new();
-    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    index.serialize(&mut serde_json::Serializer::with_formatter(&mut text, indent))?;
-    output::line(String::from_utf8_lossy(&text))
+    output::pretty(&index)
 }
