@@ -46,8 +46,9 @@
 //! # }
 //! ```
 //!
-//! No function prints, exits, or asks the environment: options come in as values, news goes out through [`Sink`], and what
-//! goes wrong is an enum. Only [`cli`], the command line, is another matter.
+//! No function prints, exits, or asks the environment, but for `PATH` where a program is looked for (`git`, `newuidmap`):
+//! options come in as values, news goes out through [`Sink`], and what goes wrong is an enum. Only [`cli`], the command line,
+//! is another matter.
 //!
 //! # The house
 //! The rooms stand on floors, and each imports only lower ones (`tests/layering.rs`). The first table is what is meant to
@@ -96,9 +97,11 @@ pub use progress::Sink;
 pub use store::Store;
 
 /// The re-exec entry: call it first in `main`, before any thread exists. Returns at once in an ordinary process; in a
-/// process that was started as a sandbox it runs the sandbox and never returns.
+/// process that was started as a sandbox it runs the sandbox and never returns. Without it no RUN starts: see
+/// [`runtime::Error::NotReady`].
 pub fn init() {
     if std::env::args_os().nth(1).is_some_and(|verb| verb == runtime::VERB) {
         sandbox::main()
     }
+    runtime::ready();
 }

@@ -166,7 +166,7 @@ mod tests {
         let store = Store::open(root.path()).unwrap();
         let error = build(Builder::new(&store)).build().unwrap_err();
         assert!(store.images().unwrap().is_empty(), "{error}");
-        error.to_string()
+        build::chain(&error)
     }
 
     /// A context of files, each with its text.
@@ -204,6 +204,8 @@ mod tests {
             (refused(|builder| builder.context(ignoring.path())), ".containerignore: "),
             (refused(|builder| builder.dockerfile("FROM scratch\nCOPPY a /\n")), "Dockerfile:2"),
             (refused(|builder| builder.dockerfile("FROM scratch\n").target("x")), "target stage \"x\""),
+            // the program of the tests has a main that is not ours
+            (refused(|builder| builder.dockerfile("FROM scratch\nRUN [\"/x\"]\n")), "rbuild::init()"),
         ] {
             assert!(message.contains(want), "{message:?} does not say {want:?}");
         }

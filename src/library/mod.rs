@@ -8,7 +8,7 @@
 //!
 //! Both work in a [`Store`](crate::Store), and both are thin: they fill in what is usual and hand the rest to
 //! [`build`](mod@crate::build) and [`container`](mod@crate::container), whose values they take where the usual does not do.
-//! Nothing is read from the environment or from a home directory: which store, which credentials and which ids are for the
+//! Nothing is read from the environment (but `PATH`) or from a home directory: which store, which credentials and which ids are for the
 //! caller to say.
 
 mod builder;

@@ -8,6 +8,9 @@ pub enum Error {
     /// The ids cannot be mapped.
     #[error("map the ids of the sandbox")]
     Identity(#[from] rbuild_userns::idmap::Error),
+    /// The program has not begun as one that is started again must.
+    #[error("start the sandbox: this program does not call rbuild::init() first of all in its main")]
+    NotReady,
     /// The sandbox's process could not be started.
     #[error("start the sandbox")]
     Spawn(#[source] io::Error),

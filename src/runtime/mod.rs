@@ -57,6 +57,7 @@ pub use network::{Carrier, Network, Private};
 pub use run::{Probe, Probed};
 pub use security::{DEFAULT_CAPABILITIES, Label, Masks, Seccomp, Security};
 pub use start::Sandbox;
+pub(crate) use start::ready;
 
 /// The hidden verb that starts a sandbox.
 pub(crate) const VERB: &str = "__sandbox";

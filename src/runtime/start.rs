@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,14 @@ pub struct Sandbox {
     log: File,
 }
 
+/// Whether `main` has begun with [`crate::init`].
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Says that this program, started again, would be a sandbox.
+pub(crate) fn ready() {
+    READY.store(true, Ordering::Relaxed);
+}
+
 impl Sandbox {
     /// Starts a sandbox: this program again, through `/proc/self/exe`, so its `main` must call [`crate::init`] first.
     ///
@@ -40,6 +49,10 @@ impl Sandbox {
     pub fn start(options: &Options, cancel: Cancel) -> Result<Self, Error> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
+        }
+        // Without it the sandbox would be this program at its beginning, which starts a sandbox.
+        if !READY.load(Ordering::Relaxed) {
+            return Err(Error::NotReady);
         }
         let mut plan = idmap::plan(options.idmap)?;
         let (uids, gids) = options.maps.clone();
