@@ -6,12 +6,18 @@ use crate::support::{World, program};
 use crate::terminal::{Terminal, has};
 
 /// A shell, how it is started without anybody's settings, and what it does then to complete.
-const SHELLS: [(&str, &[&str], &str); 3] = [
+const SHELLS: [(&str, &[&str], &str); 4] = [
     ("bash", &["--norc", "--noprofile", "-i"], "source <(rbuild completion bash)"),
     (
         "zsh",
         &["-f", "-i"],
         "autoload -U compinit && compinit -u -d $HOME/zcompdump && source <(rbuild completion zsh)",
+    ),
+    // as an installed script is found
+    (
+        "zsh",
+        &["-f", "-i"],
+        "mkdir ~/z && rbuild completion zsh >~/z/_rbuild && fpath=(~/z $fpath) && autoload -U compinit && compinit -u -d ~/z.dump",
     ),
     ("fish", &["--no-config", "-i"], "rbuild completion fish | source"),
 ];

@@ -2,11 +2,12 @@
 //! server of files where it names some.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::login::Registry;
 use crate::server::{Answer, Server};
-use crate::support::{World, program, provided};
+use crate::support::{World, program, provided, tool};
 use crate::terminal::{Terminal, has};
 
 /// Names of the documentation, which lead nowhere.
@@ -83,9 +84,22 @@ impl Session {
             shell.envs(std::env::var(inherited).map(|value| (inherited, value)));
         }
         let store = home.join(".local/share/rbuild");
+        if script.contains(&self.base) || setup.contains(&self.base) {
+            self.copy_seed(&store);
+        }
         shell.env("PATH", &self.path).env("HOME", &home).env("RBUILD_ROOT", store);
         shell.env("REGISTRY_AUTH_FILE", home.join("auth.json"));
         shell
+    }
+
+    /// Begins `store` with the base, which is fetched once.
+    fn copy_seed(&self, store: &Path) {
+        let seed = self.world.store();
+        if !seed.exists() {
+            self.world.run(&["pull", "--quiet", &self.base]).good();
+        }
+        fs::create_dir_all(store.parent().unwrap()).unwrap();
+        tool("cp", &["-a", seed.to_str().unwrap(), store.to_str().unwrap()]);
     }
 
     /// Types it. Errors with all that was said if a command fails.
