@@ -5,7 +5,7 @@ mod examples;
 mod readme;
 mod session;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,8 +41,9 @@ fn section(page: &str, title: &str) -> Vec<String> {
 }
 
 fn plain(line: &str) -> String {
-    let fonts =
-        ["\\fB", "\\fI", "\\fR", "\\&"].iter().fold(line.to_owned(), |line, font| line.replace(font, ""));
+    let fonts = ["\\fB", "\\fI", "\\fR", "\\fP", "\\&"]
+        .iter()
+        .fold(line.to_owned(), |line, font| line.replace(font, ""));
     let text = fonts.replace("\\-", "-").replace("\\e", "\\");
     // The arguments of a macro may be quoted; other quotes are text.
     if text.starts_with('.') { text.replace('"', "") } else { text }
@@ -75,6 +76,59 @@ fn each_page_has_the_options_of_its_verb() {
         }
         assert_eq!(described, offered, "{name}, and what --help offers");
     }
+}
+
+/// Whether an option takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    None,
+    /// `--name=VALUE` or `--name`
+    Optional,
+    Needed,
+}
+
+/// The options that begin the lines of a help, or the headings of a page, and their values.
+fn values<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for line in lines.filter(|line| line.starts_with('-')) {
+        for part in line.split("--").skip(1) {
+            let end = part.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(part.len());
+            // what is behind two spaces explains
+            let after = part[end..].split("  ").next().unwrap().trim().trim_end_matches(',').trim_end();
+            let value = match after {
+                "" => Value::None,
+                text if text.replace(' ', "").starts_with("[=") => Value::Optional,
+                _ => Value::Needed,
+            };
+            values.entry(part[..end].to_owned()).or_insert(value);
+        }
+    }
+    values
+}
+
+#[test]
+fn each_page_says_which_options_take_a_value() {
+    let world = World::new();
+    for verb in verbs() {
+        let help = world.run(&[&verb, "--help-all"]).good().stdout;
+        let offered = values(help.lines().map(str::trim_start));
+        let options = section(&page(&format!("rbuild-{verb}.1")), "OPTIONS");
+        let headings = options.iter().zip(options.iter().skip(1)).filter(|(before, _)| *before == ".TP");
+        let headings: Vec<String> = headings.map(|(_, heading)| heading_text(heading)).collect();
+        let described = values(headings.iter().map(String::as_str));
+        let wrong: Vec<_> = described
+            .iter()
+            .filter(|(name, value)| offered.get(*name).is_some_and(|own| own != *value))
+            .collect();
+        assert!(wrong.is_empty(), "rbuild-{verb}.1 says {wrong:?}");
+    }
+}
+
+/// What a macro for fonts makes of its arguments.
+fn heading_text(heading: &str) -> String {
+    let words = heading.split_once(' ').filter(|(name, _)| name.starts_with('.'));
+    let text = words.map_or(heading, |(_, rest)| rest);
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",")
 }
 
 #[test]
