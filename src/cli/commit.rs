@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::container::Workplace;
 use super::failure::Failure;
-use super::{Context, output, registry, result};
+use super::foreign::{Given, Row, Table};
+use super::{Context, output, push, registry, result};
 use crate::build::{Finish, Layering};
 use crate::container::{self, Commit, Means, Telling};
 use crate::layer::Compression;
@@ -75,14 +76,43 @@ pub(super) struct Args {
     #[arg(short = 'D', long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
           require_equals = true, default_value_t = true, action = clap::ArgAction::Set)]
     disable_compression: bool,
+    /// How layers are packed that were made here: gzip or zstd [default: gzip, plain in files]
+    #[arg(long, value_name = "FORMAT", value_parser = push::compression)]
+    compression_format: Option<Compression>,
+    /// Pack layers anew that were pulled in another format
+    #[arg(long)]
+    force_compression: bool,
     /// The container: a name or an id
     container: String,
-    /// What the image is called, or where it goes: `docker://NAME`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]` or
-    /// `docker-archive:FILE[:NAME]`
+    /// What the image is called, or where it goes: `docker://NAME`, `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`,
+    /// `docker-archive:FILE[:NAME]` or `dir:DIR`
     #[arg(value_parser = target)]
     image: Option<Target>,
     #[command(flatten)]
     registry: registry::Args,
+    #[command(flatten)]
+    foreign: Given<Foreign>,
+}
+
+/// Options of buildah's that ask for nothing here, or for what is not done.
+struct Foreign;
+
+const OF_AN_IMAGE: &str = "rbuild bud --sbom=true reads the package databases of an image";
+
+impl Table for Foreign {
+    const ROWS: &'static [Row] = &[
+        Row::nothing("blob-cache", "the store keeps what it has compressed"),
+        Row::one_way("created-annotation", false, "no annotation tells the time"),
+        Row::one_way("identity-label", false, "no label tells the builder's version"),
+        Row::not_done("compression-level", "leave it out: the usual level of the format is taken"),
+        Row::not_done("cw", "rbuild makes no confidential workloads"),
+        Row::not_done("encrypt-layer", "encrypt what was pushed, with skopeo copy --encryption-key"),
+        Row::not_done("encryption-key", "encrypt what was pushed, with skopeo copy --encryption-key"),
+        Row::not_done("reference-time", "--timestamp SECONDS sets the time"),
+        Row::not_done("sbom", OF_AN_IMAGE),
+        Row::not_done("sign-by", "sign what was pushed, with skopeo standalone-sign or cosign"),
+        Row::not_done("signature-policy", "leave it out"),
+    ];
 }
 
 /// Where an image goes.
@@ -96,6 +126,8 @@ enum Target {
     Layout(PathBuf, Option<String>),
     /// The same as an archive.
     OciArchive(PathBuf, Option<String>),
+    /// Into a directory, as `dir:` has it.
+    Directory(PathBuf),
     /// Into an archive of Docker's.
     DockerArchive(PathBuf, Option<Reference>),
 }
@@ -116,7 +148,8 @@ fn target(text: &str) -> Result<Target, String> {
             let (path, name) = place(rest)?;
             Ok(Target::DockerArchive(path, name.as_deref().map(reference).transpose()?))
         }
-        Some((transport @ ("dir" | "docker-daemon" | "sif" | "ostree"), rest)) if rest.contains('/') => {
+        Some(("dir", path)) if !path.is_empty() => Ok(Target::Directory(path.into())),
+        Some((transport @ ("docker-daemon" | "sif" | "ostree"), rest)) if rest.contains('/') => {
             Err(format!("the transport {transport}: is not supported yet"))
         }
         _ => reference(text).map(Target::Store),
@@ -124,6 +157,7 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
+    args.foreign.answer(context)?;
     let workplace = Workplace::open(context, &args.registry)?;
     let mut wanted = args.wanted()?;
     let image = workplace.with(context, args.quiet, |means| {
@@ -181,15 +215,18 @@ impl Args {
     /// Names the image, or takes it where it is to go; there it has no name here.
     fn send(&self, means: &Means<'_>, image: &Image) -> Result<(), container::Error> {
         let subject = Subject::Image(Box::new(image.clone()));
-        let compression = if self.disable_compression { Compression::None } else { Compression::Gzip };
-        let packed = PushOptions { compression, force: false };
+        let usual = if self.disable_compression { Compression::None } else { Compression::Gzip };
+        let packing = |usual| {
+            let compression = self.compression_format.unwrap_or(usual);
+            PushOptions { compression, force: self.force_compression }
+        };
+        let packed = packing(usual);
         let sent = match &self.image {
             None => return Ok(()),
             Some(Target::Store(name)) => return Ok(means.store.tag(image, &name.local())?),
-            Some(Target::Registry(name)) => {
-                let packed = PushOptions { compression: Compression::Gzip, force: false };
-                subject.push(means.store, means.client, name, packed, means.sink).map(drop)
-            }
+            Some(Target::Registry(name)) => subject
+                .push(means.store, means.client, name, packing(Compression::Gzip), means.sink)
+                .map(drop),
             Some(Target::Layout(path, name)) => {
                 export::layout(means.store, &subject, called(name.as_deref()), path, packed)
             }
@@ -197,6 +234,7 @@ impl Args {
                 let (names, to) = (called(name.as_deref()), Destination::Path(path.clone()));
                 export::archive(means.store, &subject, names, ArchiveKind::Oci, &to, packed)
             }
+            Some(Target::Directory(path)) => export::directory(means.store, &subject, path, packed),
             Some(Target::DockerArchive(path, name)) => {
                 let (names, to) = (Names::Images(name.as_slice()), Destination::Path(path.clone()));
                 export::archive(means.store, &subject, names, ArchiveKind::Docker, &to, packed)

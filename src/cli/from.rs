@@ -6,7 +6,7 @@ use super::container::Workplace;
 use super::failure::Failure;
 use super::{Context, environment, output, platform, pull, registry, result, step};
 use crate::container::{self, Create, Source};
-use crate::transfer::PullPolicy;
+use crate::transfer::{Archive, Layout, PullPolicy};
 
 /// Make a working container of an image, or of nothing, and print its name
 #[derive(clap::Args)]
@@ -30,7 +30,8 @@ pub(super) struct Args {
     /// Begin with the state in which the last build's RUN failed; IMAGE is `last`
     #[arg(long)]
     failed: bool,
-    /// The image, or scratch for nothing
+    /// The image, or scratch for nothing; `oci:DIR[:NAME]`, `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME]` or
+    /// `dir:DIR` for one that is elsewhere
     image: String,
     #[command(flatten)]
     platform: platform::Args,
@@ -63,13 +64,42 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), Failure> {
 fn source(text: &str) -> Result<Source, Failure> {
     match text {
         "scratch" => Ok(Source::Scratch),
-        name if name.starts_with("oci:") => {
-            let layout =
-                name["oci:".len()..].parse().map_err(|why| Failure::new(format!("{name}: {why}")))?;
-            Ok(Source::Layout(layout))
-        }
-        name => Ok(Source::Image(environment::docker_transport(name)?.parse()?)),
+        name => Ok(match elsewhere(name)? {
+            Some(Elsewhere::Layout(layout)) => Source::Layout(layout),
+            Some(Elsewhere::Archive(archive)) => Source::Archive(archive),
+            None => Source::Image(environment::docker_transport(name)?.parse()?),
+        }),
     }
+}
+
+/// An image that is neither of the store nor of a registry.
+pub(super) enum Elsewhere {
+    Layout(Layout),
+    Archive(Archive),
+}
+
+/// What `TRANSPORT:PLACE` names, if it is such an image.
+pub(super) fn elsewhere(text: &str) -> Result<Option<Elsewhere>, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::new(format!("{text}: {why}"));
+    let Some((transport, rest)) = text.split_once(':') else { return Ok(None) };
+    let layout = || rest.parse::<Layout>().map_err(|why| wrong(&why));
+    Ok(Some(match transport {
+        "oci" => Elsewhere::Layout(layout()?),
+        "oci-archive" => Elsewhere::Archive(Archive::Oci(layout()?)),
+        "docker-archive" => {
+            let (path, name) = rest.split_once(':').map_or((rest, None), |(path, name)| (path, Some(name)));
+            if path.is_empty() {
+                return Err(wrong(&"expected PATH[:NAME]"));
+            }
+            Elsewhere::Archive(Archive::Docker(path.into(), name.map(str::parse).transpose()?))
+        }
+        "dir" if !rest.is_empty() => Elsewhere::Archive(Archive::Directory(rest.into())),
+        "containers-storage" => {
+            return Err(wrong(&"the stores of other tools are not read")
+                .hint("hand it over: skopeo copy containers-storage:NAME oci-archive:FILE, or podman save"));
+        }
+        _ => return Ok(None),
+    }))
 }
 
 /// What `from --failed` begins with.

@@ -4,6 +4,7 @@ use super::Context;
 use super::environment;
 use super::failure::Failure;
 use super::foreign::{Given, Row, Table};
+use super::from::{Elsewhere, elsewhere};
 use super::output;
 use super::platform;
 use super::progress::Progress;
@@ -56,12 +57,27 @@ pub(super) fn policy(text: &str) -> Result<PullPolicy, String> {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     args.foreign.answer(context)?;
+    if let Some(elsewhere) = elsewhere(&args.image)? {
+        return take(args, elsewhere, context);
+    }
     let reference: Reference = environment::docker_transport(&args.image)?.parse()?;
     let platform = args.platform.platform()?;
     let store = context.store()?;
     let progress = Progress::of_transfers(args.quiet)?;
     let image =
         transfer::obtain(&store, &args.registry.client()?, &reference, &platform, args.policy, &progress)?;
+    progress.finish();
+    output::line(image.id().hex())
+}
+
+/// Takes in an image of files, which has no name then.
+fn take(args: &Args, elsewhere: Elsewhere, context: &Context) -> Result<(), Failure> {
+    let (store, platform) = (context.store()?, args.platform.platform()?);
+    let progress = Progress::of_transfers(args.quiet)?;
+    let image = match elsewhere {
+        Elsewhere::Layout(layout) => transfer::from_layout(&store, &layout, &platform, &progress)?,
+        Elsewhere::Archive(archive) => transfer::from_archive(&store, &archive, &platform, &progress)?,
+    };
     progress.finish();
     output::line(image.id().hex())
 }

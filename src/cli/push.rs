@@ -56,7 +56,8 @@ impl Table for Foreign {
     ];
 }
 
-fn compression(text: &str) -> Result<Compression, String> {
+/// `--compression-format`.
+pub(super) fn compression(text: &str) -> Result<Compression, String> {
     match text {
         "gzip" => Ok(Compression::Gzip),
         "zstd" => Ok(Compression::Zstd),

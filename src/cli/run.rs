@@ -90,6 +90,7 @@ pub(super) fn run(mut args: Args, context: &Context) -> Result<(), Failure> {
         secrets: secrets::read(&args.secrets)?,
         agents: ssh::backends(&args.ssh)?,
         network: args.step.network(),
+        capabilities: args.step.capability_change()?,
         further_groups: args.step.further_groups(),
         proxies: args.step.proxies()?,
         record: environment::record(args.add_history)?,

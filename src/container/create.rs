@@ -7,7 +7,7 @@ use crate::build::{BuildRecord, Format, Piece};
 use crate::oci::{Platform, Reference};
 use crate::runtime::Confinement;
 use crate::store::{Image, Store};
-use crate::transfer::{self, Layout, PullPolicy};
+use crate::transfer::{self, Archive, Layout, PullPolicy};
 
 /// The suffix of names that nobody chose.
 const SUFFIX: &str = "working-container";
@@ -24,6 +24,8 @@ pub enum Source {
     Image(Reference),
     /// An image of an OCI layout.
     Layout(Layout),
+    /// An image in files of another tool's.
+    Archive(Archive),
     /// The state in which the last build failed.
     LastFailed,
 }
@@ -86,6 +88,10 @@ pub fn create(means: &Means<'_>, wanted: Create) -> Result<Container, Error> {
         Source::Layout(layout) => {
             let image = transfer::from_layout(store, layout, &platform, means.sink).map_err(Box::new)?;
             Some((shown(layout), image))
+        }
+        Source::Archive(archive) => {
+            let image = transfer::from_archive(store, archive, &platform, means.sink).map_err(Box::new)?;
+            Some((archive.to_string(), image))
         }
     };
     let state = State {
@@ -152,6 +158,7 @@ fn stem(source: &Source) -> String {
         Source::LastFailed => return format!("failed-{SUFFIX}"),
         Source::Image(reference) => reference.repository().to_owned(),
         Source::Layout(layout) => shown(layout),
+        Source::Archive(archive) => archive.path().display().to_string(),
     };
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let last = last.split([':', '@']).next().unwrap_or_default();

@@ -42,7 +42,7 @@ pub use copy::{Copied, copy, source};
 pub use create::{Create, Source, create};
 pub use error::Error;
 pub use mount::{Mount, Serve, mounted, serve, unmount};
-pub use run::{Record, Run, run};
+pub use run::{CapabilityChange, Record, Run, run};
 
 /// A working container: its id, its name, and its [`State`].
 pub type Container = store::Container<State>;

@@ -6,7 +6,7 @@ use super::{Container, Error, Held, Means};
 use crate::agent::Backend;
 use crate::build::{Command, Context, Options};
 use crate::oci::History;
-use crate::runtime::{Confinement, Exit, Input, Names, Network, Secret};
+use crate::runtime::{Confinement, Exit, Input, Names, Network, Secret, Security};
 
 /// A command for a container.
 pub struct Run<'a> {
@@ -18,6 +18,8 @@ pub struct Run<'a> {
     pub confinement: Confinement,
     /// Which network it sees; `None`: what the container says.
     pub network: Option<Network>,
+    /// What the command may do besides what the container says; `confinement` says nothing of it.
+    pub capabilities: CapabilityChange,
     /// What `--mount=type=secret` shows, by id.
     pub secrets: BTreeMap<String, Secret>,
     /// What answers `--mount=type=ssh`, by id.
@@ -38,12 +40,33 @@ impl Run<'_> {
             input: Input::Nothing,
             confinement: Confinement::default(),
             network: None,
+            capabilities: CapabilityChange::default(),
             secrets: BTreeMap::new(),
             agents: BTreeMap::new(),
             further_groups: Vec::new(),
             proxies: BTreeMap::new(),
             record: Record::Silent,
         }
+    }
+}
+
+/// Capabilities that a command has more and less than its container says, by their names (`CAP_CHOWN`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CapabilityChange {
+    /// More.
+    pub added: Vec<String>,
+    /// Less; wins over more.
+    pub dropped: Vec<String>,
+}
+
+impl CapabilityChange {
+    fn of(&self, own: Vec<String>) -> Vec<String> {
+        let mut changed = own;
+        changed.extend(self.added.iter().cloned());
+        changed.retain(|name| !self.dropped.contains(name));
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 }
 
@@ -62,8 +85,19 @@ pub enum Record {
 ///
 /// Errors leave the container as it was.
 pub fn run(means: &Means<'_>, held: &mut Held, run: Run<'_>) -> Result<Exit, Error> {
-    let Run { command, input, confinement, network, secrets, agents, further_groups, proxies, record } = run;
-    let confinement = joined(held.container(), confinement, network);
+    let Run {
+        command,
+        input,
+        confinement,
+        network,
+        capabilities,
+        secrets,
+        agents,
+        further_groups,
+        proxies,
+        record,
+    } = run;
+    let confinement = joined(held.container(), confinement, network, &capabilities);
     let options = Options { proxies, confinement, secrets, agents, further_groups, ..means.options() };
     let bench = means.bench(Context::empty("no context"), &options)?;
     bench.sweep()?;
@@ -85,9 +119,29 @@ pub(super) fn tell(history: &mut Vec<History>, created_by: String) {
     history.push(History { created, created_by: Some(created_by), empty_layer: true, ..History::default() });
 }
 
+/// What a command may do: part by part what is asked for, where that is not the usual; what is hidden and shown by both.
+fn secured(own: Security, asked: Security, capabilities: &CapabilityChange) -> Security {
+    let usual = Security::default();
+    let mut masks = own.masks;
+    masks.hidden.extend(asked.masks.hidden);
+    masks.shown.extend(asked.masks.shown);
+    Security {
+        capabilities: capabilities.of(own.capabilities),
+        no_new_privileges: own.no_new_privileges || asked.no_new_privileges,
+        seccomp: if asked.seccomp == usual.seccomp { own.seccomp } else { asked.seccomp },
+        masks,
+        label: asked.label.or(own.label),
+    }
+}
+
 /// What the container says, but where `asked` has something else than the usual. The mounts and devices of both are shown; of
 /// two in one place that which was asked for now.
-fn joined(container: &Container, asked: Confinement, network: Option<Network>) -> Confinement {
+fn joined(
+    container: &Container,
+    asked: Confinement,
+    network: Option<Network>,
+    capabilities: &CapabilityChange,
+) -> Confinement {
     let (own, usual) = (container.state.confinement.clone(), Confinement::default());
     let mut mounts = own.mounts;
     mounts.retain(|mount| asked.mounts.iter().all(|other| other.target != mount.target));
@@ -99,7 +153,7 @@ fn joined(container: &Container, asked: Confinement, network: Option<Network>) -
         names.hostname.clone()
     };
     Confinement {
-        security: if asked.security == usual.security { own.security } else { asked.security },
+        security: secured(own.security, asked.security, capabilities),
         limits: if asked.limits == usual.limits { own.limits } else { asked.limits },
         namespaces: if asked.namespaces == usual.namespaces { own.namespaces } else { asked.namespaces },
         devices: [own.devices, asked.devices].concat(),

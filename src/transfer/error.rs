@@ -150,6 +150,16 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// Files that are no image of another tool's.
+    #[error("{path:?} is nothing for {transport}: {why}")]
+    Archive {
+        /// What they should be, in the words of containers-transports(5).
+        transport: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with them.
+        why: String,
+    },
     /// An OCI layout without the image that was asked for.
     #[error("{path:?}: no image {wanted} in the layout; it has: {has}")]
     NotInLayout {
@@ -219,6 +229,22 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: the error of reading or writing `path`.
+    /// The same about an archive at `place`, where it is about the layout that the archive's members are.
+    pub(super) fn about(self, place: &std::path::Path) -> Self {
+        let place = place.to_owned();
+        match self {
+            Self::Layout { path, why } => {
+                let why = why.replace(&format!("{}/", path.display()), "");
+                Self::Archive { transport: "oci-archive", path: place, why }
+            }
+            Self::NotInLayout { wanted, has, .. } => Self::NotInLayout { path: place, wanted, has },
+            Self::LayoutBlob { found, actual, size, .. } => {
+                Self::LayoutBlob { path: place, found, actual, size }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }

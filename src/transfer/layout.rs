@@ -61,9 +61,19 @@ pub fn from_layout(
     platform: &Platform,
     sink: &dyn Sink,
 ) -> Result<Image, Error> {
+    from_layout_called(store, layout, &format!("oci-layout://{}", layout.path.display()), platform, sink)
+}
+
+/// The same, and messages call the image `name`.
+pub(super) fn from_layout_called(
+    store: &Store,
+    layout: &Layout,
+    name: &str,
+    platform: &Platform,
+    sink: &dyn Sink,
+) -> Result<Image, Error> {
     let (media_type, bytes) = layout.manifest(platform)?;
-    let name = format!("oci-layout://{}", layout.path.display());
-    let pull = Pull { store, source: layout, name, sink };
+    let pull = Pull { store, source: layout, name: name.to_owned(), sink };
     let image = pull.look(&media_type, &bytes, platform)?;
     pull.take(&image, &bytes)
 }
@@ -150,19 +160,26 @@ impl Layout {
 impl Blobs for Layout {
     fn blob(&self, blob: &Descriptor) -> Result<Box<dyn Read + Send>, Error> {
         let path = self.path.join("blobs/sha256").join(blob.digest.hex());
-        let file = File::open(&path).map_err(Error::file(&path))?;
-        Ok(Box::new(Verified { file, path, blob: blob.clone(), hasher: Some(Hasher::default()), read: 0 }))
+        Ok(Box::new(Verified::open(path, blob)?))
     }
 }
 
 /// A blob that is compared with its name while it is read.
-struct Verified {
+pub(super) struct Verified {
     file: File,
     path: PathBuf,
     blob: Descriptor,
     /// `None` once it has been.
     hasher: Option<Hasher>,
     read: u64,
+}
+
+impl Verified {
+    /// The blob that lies in the file `path`.
+    pub(super) fn open(path: PathBuf, blob: &Descriptor) -> Result<Self, Error> {
+        let file = File::open(&path).map_err(Error::file(&path))?;
+        Ok(Self { file, path, blob: blob.clone(), hasher: Some(Hasher::default()), read: 0 })
+    }
 }
 
 impl Read for Verified {

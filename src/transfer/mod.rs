@@ -9,6 +9,7 @@
 //! Two processes that want the same layer fetch it once: whoever comes second waits for the first one's lock
 //! and finds it. A failed pull leaves the names as they were; whole blobs that had arrived stay.
 
+mod archived;
 mod cache;
 mod error;
 pub mod export;
@@ -23,6 +24,7 @@ mod push;
 #[cfg(test)]
 mod tests;
 
+pub use archived::{Archive, from_archive};
 pub use cache::{CacheDocument, CachePlace, Export, INLINE, Import, Keep, is_needed};
 pub use error::Error;
 pub use layout::{InvalidLayout, Layout, from_layout};

@@ -69,7 +69,7 @@ fn what_is_wrong_is_told_and_changes_nothing() {
         (&["from", "--name", "c", "scratch"], "the container name \"c\" is already in use by container"),
         (&["from", "--name", "a/b", "scratch"], "container name \"a/b\""),
         (&["from", "--pull=never", "localhost/nosuch"], "nosuch"),
-        (&["from", "dir:/x"], "the transport dir: is not supported"),
+        (&["from", "dir:/x"], "manifest.json: No such file"),
         (&["rename", "c", "c"], "called \"c\" already"),
         (&["rename", "c", "d"], "already in use by container"),
         (&["rename", "c", ".x"], "container name \".x\""),
@@ -223,7 +223,7 @@ fn an_image_is_what_commit_is_told() {
         (&["--change", "NOSUCH x", "c"], "NOSUCH"),
         (&["--config", "/etc/passwd", "c"], "--config /etc/passwd"),
         (&["--add-file", "/nosuch", "c"], "/nosuch is no file"),
-        (&["c", "dir:/x"], "the transport dir: is not supported yet"),
+        (&["c", "docker-daemon:/x"], "the transport docker-daemon: is not supported yet"),
         (&["c", "oci::x"], "oci::x"),
     ] {
         commit(args).fails(125, want);

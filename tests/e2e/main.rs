@@ -4,6 +4,7 @@
 //! user with subordinate ids; all tests), `single` (one id) and `root`. Tests of the modules `lanes`, `doctor` and
 //! `escapes` run in all three.
 
+mod archived;
 mod attest;
 mod build;
 mod cache;

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use rbuild_userns::idmap::IdMap;
 
 use super::failure::Failure;
+use crate::container::CapabilityChange;
 use crate::runtime::{Confinement, Groups, Network, Security};
 
 #[derive(clap::Args)]
@@ -60,6 +61,11 @@ impl Args {
             names: self.names.names()?,
             mounts: self.mounts.mounts()?,
         })
+    }
+
+    /// What `--cap-add` and `--cap-drop` change of capabilities that are known elsewhere.
+    pub(super) fn capability_change(&self) -> Result<CapabilityChange, Failure> {
+        self.security.capability_change()
     }
 
     /// The network, if one is asked for.

@@ -74,6 +74,37 @@ pub fn layout(
     options: PushOptions,
 ) -> Result<(), Error> {
     let contents = Contents::of(store, subject, names, ArchiveKind::Oci, options)?;
+    laid_out(to, |top| {
+        fs::create_dir_all(top.join("blobs/sha256")).map_err(Error::file(top))?;
+        contents.each(store, &mut |path, _, data| put(&top.join(path), data))
+    })
+}
+
+/// Writes an image as `dir:` has it (containers-transports(5)) into the directory `to`, which must be empty or absent.
+pub fn directory(store: &Store, subject: &Subject, to: &Path, options: PushOptions) -> Result<(), Error> {
+    if subject.only_image().is_none() {
+        return Err(Error::SeveralPlatforms);
+    }
+    let contents = Contents::of(store, subject, Names::Images(&[]), ArchiveKind::Oci, options)?;
+    let manifest = contents.index.manifests.first().map(|top| top.digest.hex()).unwrap_or_default();
+    laid_out(to, |top| {
+        fs::create_dir_all(top).map_err(Error::file(top))?;
+        contents.each(store, &mut |path, _, data| match path.strip_prefix("blobs/sha256/") {
+            Some(blob) if *blob == manifest => put(&top.join("manifest.json"), data),
+            Some(blob) => put(&top.join(blob), data),
+            None => Ok(()),
+        })?;
+        put(&top.join("version"), &mut &b"Directory Transport Version: 1.1\n"[..])
+    })
+}
+
+fn put(path: &Path, data: &mut dyn Read) -> Result<(), Error> {
+    let mut file = File::create_new(path).map_err(Error::file(path))?;
+    io::copy(data, &mut file).map(drop).map_err(Error::file(path))
+}
+
+/// Has `write` fill a directory, which takes its name `to` when it is whole.
+fn laid_out(to: &Path, write: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     let is_taken = fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
     if is_taken {
         return Err(Error::NotEmpty(to.to_owned()));
@@ -83,12 +114,7 @@ pub fn layout(
     let staging =
         tempfile::Builder::new().prefix(".rbuild-").tempdir_in(parent).map_err(Error::file(parent))?;
     let top = staging.path().join("layout");
-    fs::create_dir_all(top.join("blobs/sha256")).map_err(Error::file(&top))?;
-    contents.each(store, &mut |path, _, data| {
-        let path = top.join(path);
-        let mut file = File::create_new(&path).map_err(Error::file(&path))?;
-        io::copy(data, &mut file).map(drop).map_err(Error::file(&path))
-    })?;
+    write(&top)?;
     fs::rename(&top, &to).map_err(Error::file(&to))
 }
 

@@ -7,7 +7,7 @@ mod archive;
 mod local;
 mod tree;
 
-pub use archive::{ArchiveKind, Names, archive, compression, layout};
+pub use archive::{ArchiveKind, Names, archive, compression, directory, layout};
 pub use local::local;
 pub use tree::tar;
 

@@ -205,6 +205,19 @@ fn what_is_piped_in_is_read_and_what_is_shown_is_there() {
         let said = Said::of(command.args(words).stdin(Stdio::null()).output().unwrap()).good();
         assert_eq!(said.stdout, want, "{options:?}");
     }
+    // What a command may do is what its container says, with what is added and without what is dropped.
+    world.run(&["from", "--name", "kept", "--cap-drop", "all", "--cap-add", "chown", "base"]).good();
+    for (options, want) in [
+        (&[][..], "0000000000000001"),
+        (&["--cap-add", "kill"], "0000000000000021"),
+        (&["--cap-add", "kill", "--cap-drop", "chown"], "0000000000000020"),
+        (&["--cap-drop", "all"], "0000000000000000"),
+        (&["--security-opt", "no-new-privileges"], "0000000000000001"),
+    ] {
+        let look = "busybox grep CapEff /proc/self/status | busybox cut -f2";
+        let said = world.run(&[&["run"], options, &["kept", "sh", "-c", look]].concat()).good();
+        assert_eq!(said.stdout.trim(), want, "{options:?}");
+    }
     world.run(&["run", "--add-history", "c", "sh", "-c", "exit 0"]).good();
     world.run(&["commit", "c", "made"]).good();
     let config = world.config("made");

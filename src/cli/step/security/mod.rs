@@ -5,6 +5,7 @@ mod options;
 use rbuild_userns::caps::Capabilities;
 
 use crate::cli::failure::Failure;
+use crate::container::CapabilityChange;
 use crate::dockerfile::did_you_mean;
 use crate::runtime::{DEFAULT_CAPABILITIES, Security};
 
@@ -25,6 +26,31 @@ pub(super) struct Args {
 }
 
 impl Args {
+    /// What is added to and dropped from a set that is known elsewhere.
+    pub(super) fn capability_change(&self) -> Result<CapabilityChange, Failure> {
+        let named = |words: &[Capability]| {
+            let one = |word: &Capability| match word {
+                Capability::All => None,
+                Capability::One(name) => Some(name.clone()),
+            };
+            words.iter().filter_map(one).collect::<Vec<_>>()
+        };
+        let is_all = |words: &[Capability]| words.iter().any(|word| matches!(word, Capability::All));
+        let (mut added, mut dropped) = (named(&self.cap_add), named(&self.cap_drop));
+        // Dropping all leaves what is added by name.
+        match (is_all(&self.cap_add), is_all(&self.cap_drop)) {
+            (true, true) => {
+                return Err(Failure::new("--cap-add all and --cap-drop all contradict each other"));
+            }
+            (true, false) => added = capabilities(&[Capability::All], &[])?,
+            (false, true) => {
+                dropped.extend(Capabilities::names().into_iter().filter(|name| !added.contains(name)));
+            }
+            (false, false) => {}
+        }
+        Ok(CapabilityChange { added, dropped })
+    }
+
     pub(super) fn security(&self) -> Result<Security, Failure> {
         let capabilities = capabilities(&self.cap_add, &self.cap_drop)?;
         options::apply(&self.security_opt, Security { capabilities, ..Security::default() })
