@@ -78,10 +78,13 @@ impl<'a> Executor<'a> {
         cancel: &Cancel,
         sink: &'a dyn Sink,
     ) -> Result<Self, Error> {
-        let dockerfile = options
+        let mut dockerfile = options
             .dockerfile
             .parse()
             .map_err(|diagnostics| Error::Dockerfile { diagnostics, script: options.dockerfile.clone() })?;
+        if let (Some(base), Some(first)) = (&options.first_base, dockerfile.stages.first_mut()) {
+            first.stand_on(base);
+        }
         let last = dockerfile.stages.len() - 1;
         let target = match &options.target {
             None => last,
@@ -287,7 +290,16 @@ impl<'a> Executor<'a> {
         }
         let image = self.image(&name.parse()?, &platform)?;
         self.checks.base(&name, &image, &platform, self.dockerfile.stages[index].from.span)?;
-        Ok(Stage::on_image(index, &image))
+        Ok(self.on_image(index, &image))
+    }
+
+    /// A stage that stands on an image, with what is to be taken over of its config.
+    pub(super) fn on_image(&self, index: usize, image: &Image) -> Stage {
+        let mut stage = Stage::on_image(index, image);
+        if self.options.finish.drop_labels {
+            stage.image.config.labels.clear();
+        }
+        stage
     }
 
     fn platform_of(&self, from: &dockerfile::From) -> Result<Platform, StepError> {

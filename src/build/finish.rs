@@ -28,8 +28,14 @@ pub struct Finish {
     pub unset_env: Vec<String>,
     /// Labels that the target's stage ends with (`--label`).
     pub labels: Vec<(String, String)>,
+    /// Stages that stand on an image begin without its labels (`--inherit-labels=false`).
+    pub drop_labels: bool,
     /// Annotations of its manifest (`--annotation`).
     pub annotations: BTreeMap<String, String>,
+    /// One more annotation tells when it was made (`--created-annotation`).
+    pub annotate_created: bool,
+    /// It does not tell how it was made (`--omit-history`).
+    pub omit_history: bool,
     /// Whose media types it has.
     pub format: Format,
     /// How many layers it has.
@@ -130,6 +136,9 @@ pub(super) fn finish(
     Layers { store, options, own: stage.inherited.layers, config: &mut config, named: &mut layers }
         .settle(own_history)?;
     date(&mut config, finish.times, own_history);
+    if finish.omit_history {
+        config.history.clear();
+    }
     if options.attestations.is_some() {
         layers = transfer::pack_layers(store, &layers, &config.rootfs.diff_ids)?;
     }
@@ -146,7 +155,7 @@ pub(super) fn finish(
         config: Descriptor::of(config_type, &bytes),
         layers: layers.into_iter().map(|layer| typed(layer, finish.format)).collect(),
         annotations: match finish.format {
-            Format::Oci => finish.annotations.clone(),
+            Format::Oci => annotations(finish, &config),
             Format::Docker => BTreeMap::new(),
         },
         extra: BTreeMap::new(),
@@ -272,6 +281,16 @@ fn date(config: &mut ImageConfig, times: Times, inherited: usize) {
     }
     config.created = Some(created);
 }
+
+/// The annotations of the manifest. One that is given by hand counts more than what the config tells.
+fn annotations(finish: &Finish, config: &ImageConfig) -> BTreeMap<String, String> {
+    let created = config.created.as_ref().filter(|_| finish.annotate_created);
+    let created = created.map(|created| (CREATED.to_owned(), created.clone()));
+    created.into_iter().chain(finish.annotations.clone()).collect()
+}
+
+/// OCI image-spec, annotations.md: date and time on which the image was built (RFC 3339).
+const CREATED: &str = "org.opencontainers.image.created";
 
 /// A layer under the media type that the format has for it.
 fn typed(layer: Descriptor, format: Format) -> Descriptor {

@@ -91,6 +91,8 @@ pub struct Options {
     pub dockerfile: Script,
     /// Contexts that the Dockerfile may ask for by name.
     pub contexts: Contexts,
+    /// What the first FROM names instead of what it says; its name stays.
+    pub first_base: Option<String>,
     /// The stage to end with, by name or by index; `None` is the last.
     pub target: Option<String>,
     /// `--build-arg`, by name.
@@ -140,6 +142,7 @@ impl Options {
         Self {
             dockerfile: Script::new("", "FROM scratch\n"),
             contexts: Contexts::default(),
+            first_base: None,
             target: None,
             build_args: BTreeMap::new(),
             proxies: BTreeMap::new(),

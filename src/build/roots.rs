@@ -121,11 +121,11 @@ impl Executor<'_> {
         let root = match named {
             Named::Files(origin) => Root::Context(self.opened(key, origin)?),
             Named::Image(reference) => {
-                Root::Stage(Arc::new(Stage::on_image(before, &self.image(reference, platform)?)))
+                Root::Stage(Arc::new(self.on_image(before, &self.image(reference, platform)?)))
             }
             Named::Layout(layout) => {
                 let image = transfer::from_layout(self.store, layout, platform, self.sink);
-                Root::Stage(Arc::new(Stage::on_image(before, &image.map_err(Box::new)?)))
+                Root::Stage(Arc::new(self.on_image(before, &image.map_err(Box::new)?)))
             }
             Named::Stage(stage) => {
                 let earlier = plan::find(&self.dockerfile, stage, before);

@@ -61,6 +61,9 @@ pub(super) struct Args {
     /// A file of NAME=VALUE lines, each like a --build-arg; those count more. Lines that begin with # say nothing
     #[arg(long = "build-arg-file", value_name = "FILE")]
     build_arg_file: Vec<PathBuf>,
+    /// What the first FROM names instead of what it says
+    #[arg(long = "from", value_name = "IMAGE")]
+    first_base: Option<String>,
     /// The stage to end with, by name or number
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -154,6 +157,7 @@ impl Args {
         Ok(Options {
             dockerfile,
             contexts,
+            first_base: self.first_base.clone(),
             target: self.target.clone(),
             build_args,
             proxies: self.step.proxies()?,

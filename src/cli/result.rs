@@ -26,9 +26,21 @@ pub(super) struct Args {
     /// A label of the image; may be given several times
     #[arg(long = "label", value_name = "NAME[=VALUE]")]
     labels: Vec<String>,
+    /// With false, the labels of the base image are left out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          default_value_t = true, action = clap::ArgAction::Set)]
+    inherit_labels: bool,
     /// An annotation of the image's manifest; may be given several times
     #[arg(long = "annotation", value_name = "NAME[=VALUE]")]
     annotations: Vec<String>,
+    /// Annotate the image with when it was made: org.opencontainers.image.created
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          default_value_t = false, action = clap::ArgAction::Set)]
+    created_annotation: bool,
+    /// Leave the history out of the image
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true,
+          default_value_t = false, action = clap::ArgAction::Set)]
+    omit_history: bool,
     /// A variable of the image, which its last stage sees too; without a value it comes from the environment
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     env: Vec<String>,
@@ -168,7 +180,10 @@ impl Args {
             env: environment::assignments(&self.env)?.into_iter().collect(),
             unset_env: self.unset_env.clone(),
             labels: pairs("--label", &self.labels)?,
+            drop_labels: !self.inherit_labels,
             annotations: pairs("--annotation", &self.annotations)?.into_iter().collect(),
+            annotate_created: self.created_annotation,
+            omit_history: self.omit_history,
             format: self.format()?,
             layering: match self.layers {
                 _ if self.squash => Layering::All,
@@ -236,9 +251,13 @@ impl Args {
 
     fn format(&self) -> Result<Format, Failure> {
         let format = format(self.format)?;
-        if format == Format::Docker && !self.annotations.is_empty() {
-            return Err(Failure::new("--annotation: a manifest of Docker's format has no annotations")
-                .hint("leave --format docker out, or use --label"));
+        let given = [
+            ("--annotation", !self.annotations.is_empty()),
+            ("--created-annotation", self.created_annotation),
+        ];
+        if let (Format::Docker, Some((option, _))) = (format, given.iter().find(|(_, given)| *given)) {
+            let why = format!("{option}: a manifest of Docker's format has no annotations");
+            return Err(Failure::new(why).hint("leave --format docker out, or use --label"));
         }
         Ok(format)
     }

@@ -33,6 +33,18 @@ pub struct Stage {
     pub steps: Vec<Step>,
 }
 
+impl Stage {
+    /// Has it start from this image or stage, whatever its FROM says.
+    pub fn stand_on(&mut self, base: &str) {
+        let From { image, name, platform } = &mut self.from.value;
+        base.clone_into(image);
+        let platform = platform.iter().map(|platform| format!("--platform={platform} "));
+        let name = name.iter().map(|name| format!(" AS {name}"));
+        self.text =
+            std::iter::once("FROM ".to_owned()).chain(platform).chain([image.clone()]).chain(name).collect();
+    }
+}
+
 /// `FROM [--platform=P] image [AS name]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct From {

@@ -12,9 +12,16 @@ use crate::support::{Said, World, program, provided, tool};
 fn options_of_buildah_are_answered_by_name() {
     let world = World::new();
     let file = "ARG A\nARG B\nARG C=own\nFROM scratch\nARG A\nARG B\nARG C\nLABEL a=$A b=$B c=$C\n";
-    for option in
-        ["--rm", "--rm=false", "--force-rm", "--compress", "-D", "--skip-unused-stages=true", "--stdin=false"]
-    {
+    for option in [
+        "--rm",
+        "--rm=false",
+        "--force-rm",
+        "--compress",
+        "-D",
+        "--skip-unused-stages=true",
+        "--stdin=false",
+        "--layer-label=a=b",
+    ] {
         let said = world.build(file, &[option]).good();
         assert!(said.stderr.contains("asks for nothing here"), "{option}: {}", said.stderr);
     }
@@ -26,7 +33,7 @@ fn options_of_buildah_are_answered_by_name() {
         ("--logfile=x", ">FILE"),
         ("--stdin", "leave it out"),
         ("--skip-unused-stages=false", "leave it out"),
-        ("--inherit-labels=false", "leave it out"),
+        ("--inherit-annotations=true", "leave it out"),
     ] {
         let said = world.build(file, &[option]).fails(125, "that rbuild does not have");
         assert!(said.stderr.contains(hint), "{option}: {}", said.stderr);

@@ -43,6 +43,73 @@ fn labels_come_last_and_variables_first() {
 }
 
 #[test]
+fn the_base_and_what_is_taken_over_of_it_can_be_chosen() {
+    let world = world();
+    world.build("FROM scratch\nCOPY one /base\nLABEL a=base b=base\n", &["-t", "base"]).good();
+    let file = "FROM scratch AS first\nLABEL b=own\nFROM first\nCOPY two /two\n";
+    for (args, files, labels) in [
+        (&[][..], &["f 0644 0:0 2 two"][..], json!({"b": "own"})),
+        (
+            &["--from", "localhost/base"],
+            &["f 0644 0:0 1 base", "f 0644 0:0 2 two"],
+            json!({"a": "base", "b": "own"}),
+        ),
+        (
+            &["--from", "localhost/base", "--inherit-labels=false"],
+            &["f 0644 0:0 1 base", "f 0644 0:0 2 two"],
+            json!({"b": "own"}),
+        ),
+        (
+            &[
+                "--from",
+                "other",
+                "--build-context",
+                "other=docker-image://localhost/base",
+                "--inherit-labels=false",
+            ],
+            &["f 0644 0:0 1 base", "f 0644 0:0 2 two"],
+            json!({"b": "own"}),
+        ),
+    ] {
+        let said = world.build(file, &[&["-t", "x"], args].concat()).good();
+        let tree = world.tree("x");
+        let tree: Vec<_> = tree.iter().filter_map(|line| line.split(" #").next()).collect();
+        assert_eq!(tree, files, "{args:?}");
+        assert_eq!(world.config("x")["config"]["Labels"], labels, "{args:?}");
+        if let [_, base, ..] = args {
+            assert!(said.stdout.contains(&format!("FROM {base} AS first")), "{}", said.stdout);
+        }
+    }
+    world.build(file, &["--from", "No Name"]).fails(125, "No Name");
+}
+
+#[test]
+fn an_image_tells_when_and_how_it_was_made_as_asked() {
+    let world = world();
+    let created = "org.opencontainers.image.created";
+    for (args, annotations, history) in [
+        (&[][..], json!({}), 2),
+        (&["--created-annotation", "--timestamp", "7"], json!({created: "1970-01-01T00:00:07Z"}), 2),
+        (
+            &["--created-annotation", "--annotation", "org.opencontainers.image.created=x"],
+            json!({created: "x"}),
+            2,
+        ),
+        (&["--created-annotation=false", "--omit-history"], json!({}), 0),
+        (&["--omit-history", "--squash"], json!({}), 0),
+        (&["--omit-history=false", "--squash"], json!({}), 2),
+    ] {
+        world.build("FROM scratch\nCOPY one /\nCOPY two /\n", &[&["-t", "x"], args].concat()).good();
+        let image: Value = serde_json::from_str(&world.run(&["inspect", "x"]).good().stdout).unwrap();
+        assert_eq!(image["ImageAnnotations"], annotations, "{args:?}");
+        assert_eq!(world.config("x")["history"].as_array().map_or(0, Vec::len), history, "{args:?}");
+    }
+    world
+        .build("FROM scratch\nCOPY one /\n", &["--created-annotation", "--format", "docker"])
+        .fails(125, "--created-annotation: a manifest of Docker's format has no annotations");
+}
+
+#[test]
 fn layers_become_one_and_the_tree_stays() {
     let world = world();
     let base = "FROM scratch\nCOPY one /base/kept\nCOPY one /base/gone\n";

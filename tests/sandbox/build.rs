@@ -53,6 +53,7 @@ fn a_panic() {
     let store = Store::open(&dir.path().join("store")).unwrap();
     let client = Client::new(registry::Options::default()).unwrap();
     let options = Options {
+        first_base: None,
         dockerfile: Script::new("Dockerfile", DOCKERFILE),
         contexts: Contexts::default(),
         target: None,

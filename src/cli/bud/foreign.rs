@@ -5,30 +5,28 @@ use clap::{Arg, ArgMatches, Command, FromArgMatches};
 use super::Failure;
 
 /// What asks for nothing, and why.
-const NOTHING: [(&str, &str); 6] = [
+const NOTHING: [(&str, &str); 7] = [
     ("blob-cache", "the store keeps what it has fetched"),
     ("compress", "layers are compressed as they leave the store"),
     ("disable-content-trust", "images are held against their digests"),
     ("force-rm", "no container is left over"),
+    ("layer-label", "steps leave cache records and no images"),
     ("log-rusage", "--trace tells how long each step takes"),
     ("rm", "no container is left over"),
 ];
 
 /// Switches of which one way asks for nothing, which way that is, and why.
-const ONE_WAY: [(&str, bool, &str); 9] = [
+const ONE_WAY: [(&str, bool, &str); 6] = [
     ("compat-volumes", false, "what a RUN changes in a volume stays"),
-    ("created-annotation", false, "no annotation tells the time"),
     ("disable-compression", true, "layers of the store are not compressed"),
     ("identity-label", false, "no label tells the builder's version"),
-    ("inherit-annotations", true, "an image has the annotations of its base"),
-    ("inherit-labels", true, "an image has the labels of its base"),
-    ("omit-history", false, "the history is kept"),
+    ("inherit-annotations", false, "an image has the annotations that it is given, and none of its base"),
     ("skip-unused-stages", true, "stages that the target does not need are not built"),
     ("stdin", false, "a command has nothing to read"),
 ];
 
 /// What is not done, and what to try instead.
-const NOT_DONE: [(&str, &str); 25] = [
+const NOT_DONE: [(&str, &str); 24] = [
     ("all-platforms", "name them: --platform linux/amd64,linux/arm64"),
     ("cdi-config-dir", "name the device itself: --device"),
     ("cert-dir", "put the registry's CA among those of the system, or pass --tls-verify=false"),
@@ -38,7 +36,6 @@ const NOT_DONE: [(&str, &str); 25] = [
     ("decryption-key", "decrypt the base image first, with skopeo copy --decryption-key"),
     ("force-compression", "leave it out"),
     ("hooks-dir", "no hooks are run"),
-    ("layer-label", "label the stage in the Dockerfile"),
     ("logfile", "send the output to a file: rbuild bud … >FILE 2>&1"),
     ("logsplit", "build one platform at a time"),
     ("runtime", "rbuild runs commands by itself"),
@@ -104,8 +101,10 @@ impl clap::Args for Args {
             let arg = hidden(name).require_equals(true);
             if name == "disable-compression" { arg.short('D') } else { arg }
         }));
-        let command =
-            command.args(NOTHING.map(|(name, _)| hidden(name).require_equals(name != "blob-cache")));
+        let command = command
+            .args(NOTHING.map(|(name, _)| {
+                hidden(name).require_equals(!["blob-cache", "layer-label"].contains(&name))
+            }));
         command.args(NOT_DONE.map(|(name, _)| hidden(name)))
     }
 
