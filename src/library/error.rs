@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{build, container, dockerfile, registry, store};
+use crate::{build, container, dockerfile, registry, store, transfer};
 
 /// Why no image or container came of it. The store has its names as before.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,9 @@ pub enum Error {
     /// The client of registries.
     #[error(transparent)]
     Registry(#[from] registry::Error),
+    /// An image on its way.
+    #[error(transparent)]
+    Transfer(#[from] Box<transfer::Error>),
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),

@@ -4,9 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Error;
+use crate::layer::Compression;
+use crate::oci::{Descriptor, Platform, Reference};
 use crate::progress::{Silent, Sink};
 use crate::registry::{self, Client};
 use crate::runtime::{self, Cancel, RootfsChoice};
+use crate::store::{Image, Store};
+use crate::transfer::{self, PullPolicy, PushOptions, Subject};
 use crate::web;
 
 /// How builds and containers go about their work. The usual way asks registries without credentials, three times again where
@@ -28,7 +33,22 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A client of registries that speaks to them so, to push with: [`Subject::push`](crate::transfer::Subject::push).
+    /// The image called `name` for this machine, fetched if the store does not have it.
+    pub fn pull(&self, store: &Store, name: &Reference) -> Result<Image, Error> {
+        let (client, platform) = (self.client()?, Platform::host());
+        let found = transfer::obtain(store, &client, name, &platform, PullPolicy::Missing, &*self.sink);
+        Ok(found.map_err(Box::new)?)
+    }
+
+    /// Sends an image, or a list with all that it names, to where `to` says, its layers packed by gzip. Returns what the
+    /// registry has then: its digest is not the store's, where layers are plain.
+    pub fn push(&self, store: &Store, image: &Subject, to: &Reference) -> Result<Descriptor, Error> {
+        let packed = PushOptions { compression: Compression::Gzip, force: false };
+        let sent = image.push(store, &self.client()?, to, packed, &*self.sink);
+        Ok(sent.map_err(Box::new)?)
+    }
+
+    /// A client of registries that speaks to them so.
     ///
     /// Errors with [`registry::Error::Thread`] if the thread of the network does not start.
     pub fn client(&self) -> Result<Client, registry::Error> {

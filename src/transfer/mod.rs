@@ -47,6 +47,12 @@ pub enum Subject {
     Index(Box<ImageList>),
 }
 
+impl From<Image> for Subject {
+    fn from(image: Image) -> Self {
+        Self::Image(Box::new(image))
+    }
+}
+
 impl Subject {
     /// The image, if there is one alone, whatever is attested of it.
     pub fn only_image(&self) -> Option<&Image> {
