@@ -298,7 +298,7 @@ fn wrong_calls_exit_with_125_and_a_hint() {
         (&["--idmap", "x", "info"], "expected auto"),
         (&["--rootfs", "x", "info"], "expected auto"),
         (&["push", "nope", "host.invalid/x"], "image not known"),
-        (&["pull", "oci:x"], "not supported yet"),
+        (&["pull", "oci:x"], "is no OCI image layout"),
         (&["nope"], "nope"),
     ] {
         world.run(args).fails(125, text);
