@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 use super::container::Workplace;
 use super::failure::Failure;
 use super::foreign::{Given, Row, Table};
+use super::target::{Packing, Target, target};
 use super::{Context, output, push, registry, result};
 use crate::build::{Finish, Layering};
 use crate::container::{self, Commit, Means, Telling};
 use crate::layer::Compression;
 use crate::oci::Reference;
 use crate::store::Image;
-use crate::transfer::export::{self, ArchiveKind, Destination, Names};
-use crate::transfer::{PushOptions, Subject};
+use crate::transfer::Subject;
 
 /// Make an image of a working container and print its id
 #[derive(clap::Args)]
@@ -115,47 +115,6 @@ impl Table for Foreign {
     ];
 }
 
-/// Where an image goes.
-#[derive(Clone)]
-enum Target {
-    /// It stays in the store, under this name.
-    Store(Reference),
-    /// To a registry.
-    Registry(Reference),
-    /// Into a directory, as an OCI layout that calls it so.
-    Layout(PathBuf, Option<String>),
-    /// The same as an archive.
-    OciArchive(PathBuf, Option<String>),
-    /// Into a directory, as `dir:` has it.
-    Directory(PathBuf),
-    /// Into an archive of Docker's.
-    DockerArchive(PathBuf, Option<Reference>),
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    let reference = |text: &str| text.parse::<Reference>().map_err(|why| why.to_string());
-    let place = |rest: &str| {
-        let (path, name) = rest.split_once(':').unwrap_or((rest, ""));
-        let name = Some(name).filter(|name| !name.is_empty()).map(str::to_owned);
-        if path.is_empty() { Err("expected a path".to_owned()) } else { Ok((PathBuf::from(path), name)) }
-    };
-    match text.split_once(':') {
-        Some(("containers-storage", name)) => reference(name).map(Target::Store),
-        Some(("docker", name)) if name.starts_with("//") => reference(&name[2..]).map(Target::Registry),
-        Some(("oci", rest)) => place(rest).map(|(path, name)| Target::Layout(path, name)),
-        Some(("oci-archive", rest)) => place(rest).map(|(path, name)| Target::OciArchive(path, name)),
-        Some(("docker-archive", rest)) => {
-            let (path, name) = place(rest)?;
-            Ok(Target::DockerArchive(path, name.as_deref().map(reference).transpose()?))
-        }
-        Some(("dir", path)) if !path.is_empty() => Ok(Target::Directory(path.into())),
-        Some((transport @ ("docker-daemon" | "sif" | "ostree"), rest)) if rest.contains('/') => {
-            Err(format!("the transport {transport}: is not supported yet"))
-        }
-        _ => reference(text).map(Target::Store),
-    }
-}
-
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     args.foreign.answer(context)?;
     let workplace = Workplace::open(context, &args.registry)?;
@@ -212,41 +171,19 @@ impl Args {
         })
     }
 
-    /// Names the image, or takes it where it is to go; there it has no name here.
+    /// Names the image, or takes it where it is to go.
     fn send(&self, means: &Means<'_>, image: &Image) -> Result<(), container::Error> {
+        let Some(target) = &self.image else { return Ok(()) };
         let subject = Subject::Image(Box::new(image.clone()));
-        let usual = if self.disable_compression { Compression::None } else { Compression::Gzip };
-        let packing = |usual| {
-            let compression = self.compression_format.unwrap_or(usual);
-            PushOptions { compression, force: self.force_compression }
+        let files = if self.disable_compression { Compression::None } else { Compression::Gzip };
+        let packing = Packing {
+            registry: self.compression_format.unwrap_or(Compression::Gzip),
+            files: self.compression_format.unwrap_or(files),
+            force: self.force_compression,
         };
-        let packed = packing(usual);
-        let sent = match &self.image {
-            None => return Ok(()),
-            Some(Target::Store(name)) => return Ok(means.store.tag(image, &name.local())?),
-            Some(Target::Registry(name)) => subject
-                .push(means.store, means.client, name, packing(Compression::Gzip), means.sink)
-                .map(drop),
-            Some(Target::Layout(path, name)) => {
-                export::layout(means.store, &subject, called(name.as_deref()), path, packed)
-            }
-            Some(Target::OciArchive(path, name)) => {
-                let (names, to) = (called(name.as_deref()), Destination::Path(path.clone()));
-                export::archive(means.store, &subject, names, ArchiveKind::Oci, &to, packed)
-            }
-            Some(Target::Directory(path)) => export::directory(means.store, &subject, path, packed),
-            Some(Target::DockerArchive(path, name)) => {
-                let (names, to) = (Names::Images(name.as_slice()), Destination::Path(path.clone()));
-                export::archive(means.store, &subject, names, ArchiveKind::Docker, &to, packed)
-            }
-        };
-        Ok(sent.map_err(Box::new)?)
+        let sent = target.send((means.store, means.client), &subject, packing, means.sink);
+        sent.map(drop).map_err(|error| Box::new(error).into())
     }
-}
-
-/// What a layout calls an image.
-fn called(name: Option<&str>) -> Names<'_> {
-    name.map_or(Names::Images(&[]), Names::Word)
 }
 
 /// `FILE[:PATH]`: without a path it is the file's own.

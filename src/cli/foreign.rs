@@ -18,7 +18,6 @@ pub(super) trait Table {
 /// One of them.
 pub(super) struct Row {
     name: &'static str,
-    short: Option<char>,
     takes: Takes,
     answer: Answer,
 }
@@ -44,32 +43,26 @@ enum Answer {
 impl Row {
     /// One with a value, which asks for nothing.
     pub(super) const fn nothing(name: &'static str, why: &'static str) -> Self {
-        Self { name, short: None, takes: Takes::Value, answer: Answer::Nothing(why) }
+        Self { name, takes: Takes::Value, answer: Answer::Nothing(why) }
     }
 
     /// A switch that asks for nothing.
     pub(super) const fn idle(name: &'static str, why: &'static str) -> Self {
-        Self { name, short: None, takes: Takes::Switch, answer: Answer::Nothing(why) }
+        Self { name, takes: Takes::Switch, answer: Answer::Nothing(why) }
     }
 
     /// A switch that asks for nothing where it is `way`.
     pub(super) const fn one_way(name: &'static str, way: bool, why: &'static str) -> Self {
-        Self { name, short: None, takes: Takes::Switch, answer: Answer::OneWay(way, why) }
+        Self { name, takes: Takes::Switch, answer: Answer::OneWay(way, why) }
     }
 
     /// One with a value, which is not done.
     pub(super) const fn not_done(name: &'static str, instead: &'static str) -> Self {
-        Self { name, short: None, takes: Takes::Value, answer: Answer::NotDone(instead) }
-    }
-
-    /// It has a letter, too.
-    pub(super) const fn short(self, letter: char) -> Self {
-        Self { short: Some(letter), ..self }
+        Self { name, takes: Takes::Value, answer: Answer::NotDone(instead) }
     }
 
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.name).long(self.name).hide(true);
-        let arg = self.short.into_iter().fold(arg, Arg::short);
         match self.takes {
             Takes::Value => arg.action(ArgAction::Append),
             Takes::Switch => {

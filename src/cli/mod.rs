@@ -58,6 +58,7 @@ mod size;
 mod ssh;
 mod step;
 mod tag;
+mod target;
 mod template;
 mod terminal;
 mod timeline;

@@ -10,6 +10,7 @@ use super::platform;
 use super::progress::Progress;
 use super::registry;
 use crate::oci::Reference;
+use crate::registry::Client;
 use crate::transfer::{self, PullPolicy};
 
 /// Fetch an image from a registry and print its id
@@ -18,6 +19,9 @@ pub(super) struct Args {
     /// When to ask the registry: always, missing, never or newer
     #[arg(long, value_name = "POLICY", default_value = "always", value_parser = policy)]
     policy: PullPolicy,
+    /// Every image of the repository
+    #[arg(short, long)]
+    all_tags: bool,
     /// No progress
     #[arg(short, long)]
     quiet: bool,
@@ -62,12 +66,27 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     }
     let reference: Reference = environment::docker_transport(&args.image)?.parse()?;
     let platform = args.platform.platform()?;
-    let store = context.store()?;
-    let progress = Progress::of_transfers(args.quiet)?;
-    let image =
-        transfer::obtain(&store, &args.registry.client()?, &reference, &platform, args.policy, &progress)?;
-    progress.finish();
-    output::line(image.id().hex())
+    let (store, client) = (context.store()?, args.registry.client()?);
+    let wanted = if args.all_tags { all(&client, &reference, &args.image)? } else { vec![reference] };
+    for reference in wanted {
+        let progress = Progress::of_transfers(args.quiet)?;
+        let image = transfer::obtain(&store, &client, &reference, &platform, args.policy, &progress)?;
+        progress.finish();
+        output::line(image.id().hex())?;
+    }
+    Ok(())
+}
+
+/// What the repository has under its tags.
+fn all(client: &Client, repository: &Reference, given: &str) -> Result<Vec<Reference>, Failure> {
+    let repository = repository.remote();
+    let has_tag = given.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    if has_tag {
+        return Err(Failure::new(format!("--all-tags: {given} says a tag or a digest")).hint("leave it out"));
+    }
+    let host = repository.registry().unwrap_or_default();
+    let name = |tag: String| Ok(format!("{host}/{}:{tag}", repository.repository()).parse()?);
+    client.tags(&repository)?.into_iter().map(name).collect()
 }
 
 /// Takes in an image of files, which has no name then.

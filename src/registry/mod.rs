@@ -21,6 +21,7 @@ mod login;
 mod manifest;
 mod runtime;
 mod sources;
+mod tags;
 #[cfg(test)]
 pub(crate) mod tests;
 mod upload;
@@ -112,6 +113,11 @@ impl Client {
     pub fn login(&self, key: &str) -> Result<Option<(String, String)>, Error> {
         let (registry, path) = key.split_once('/').unwrap_or((key, ""));
         credentials::find(&self.wire.options, registry, path)
+    }
+
+    /// The tags of the repository of `reference`, in the registry's order (distribution-spec v1.1, "Listing Tags").
+    pub fn tags(&self, reference: &Reference) -> Result<Vec<String>, Error> {
+        tags::list(&self.wire, &reference.remote())
     }
 
     /// The manifest or index at `reference`, at most 4 MiB long, of one of the types of

@@ -11,6 +11,7 @@
 
 mod archived;
 mod cache;
+mod convert;
 mod error;
 pub mod export;
 mod fetch;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use archived::{Archive, from_archive};
 pub use cache::{CacheDocument, CachePlace, Export, INLINE, Import, Keep, is_needed};
+pub use convert::{MediaTypes, in_media_types};
 pub use error::Error;
 pub use layout::{InvalidLayout, Layout, from_layout};
 pub use obtain::{Found, Offer, PullPolicy, find, obtain};

@@ -2,7 +2,7 @@
 
 use super::pack::{self, Layer};
 use super::{Error, PushOptions};
-use crate::oci::{Descriptor, ImageIndex, Manifest, media_type};
+use crate::oci::{Descriptor, Digest, ImageIndex, Manifest, media_type};
 use crate::store::{Image, ImageList, Store};
 
 /// The longest manifest that registries must take (distribution-spec v1.1, "Pushing Manifests").
@@ -38,10 +38,13 @@ pub(super) fn layers(image: &Image) -> Result<Vec<Layer<'_>>, Error> {
 
 /// The manifest of `image` with `packed` for its layers: to the byte as it is, where they are the same.
 pub(super) fn manifest(store: &Store, image: &Image, packed: Vec<Descriptor>) -> Result<Vec<u8>, Error> {
-    if packed == image.manifest.layers {
+    let is_as_it_was = packed == image.manifest.layers;
+    let bytes = Manifest { layers: packed, ..image.manifest.clone() }.to_bytes();
+    // Another tool may have written it in other words; one that is new is in no store.
+    if is_as_it_was && Digest::of(&bytes) != image.descriptor.digest {
         return Ok(store.read_blob(&image.descriptor.digest, MANIFEST_LIMIT)?);
     }
-    Ok(Manifest { layers: packed, ..image.manifest.clone() }.to_bytes())
+    Ok(bytes)
 }
 
 /// `image`, packed.

@@ -299,6 +299,7 @@ fn wrong_calls_exit_with_125_and_a_hint() {
         (&["--rootfs", "x", "info"], "expected auto"),
         (&["push", "nope", "host.invalid/x"], "image not known"),
         (&["pull", "oci:x"], "is no OCI image layout"),
+        (&["pull", "docker-daemon:x"], "not supported yet"),
         (&["nope"], "nope"),
     ] {
         world.run(args).fails(125, text);

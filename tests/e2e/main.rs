@@ -36,6 +36,7 @@ mod manual;
 mod outputs;
 mod platforms;
 mod repository;
+mod sent;
 mod server;
 mod shown;
 mod suites;
