@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, available_parallelism};
 use std::time::{Duration, Instant};
 
@@ -46,8 +46,10 @@ pub enum NoRings {
 pub struct Session {
     /// `Ok`: through rings.
     rings: Result<(), NoRings>,
-    /// `Err`: why there are none.
-    companions: Result<(), Error>,
+    /// `Err`: why there are none. Not there: `joined` tells.
+    companions: OnceLock<Result<(), Error>>,
+    /// Where each companion tells whether it could give way, while its start is not waited for.
+    joined: Mutex<Vec<Joined>>,
     turns: Arc<Turns>,
     threads: usize,
     ended: Mutex<Receiver<Result<(), Error>>>,
@@ -88,12 +90,14 @@ impl Session {
         let shared = Arc::new(Shared { filesystem, agreed, panicked: Arc::clone(&panicked) });
         let (report, ended) = channel();
         let turns = Arc::new(Turns::new());
-        let mut staff = Staff { shared, turns: Arc::clone(&turns), report, threads: 0 };
+        let mut staff = Staff { shared, turns: Arc::clone(&turns), report, threads: 0, joined: Vec::new() };
         let companions = match ready {
             Rings::Ready => staff.at_rings(queues, device)?,
             Rings::None => staff.at_device(device)?,
         };
-        Ok(Self { rings, companions, turns, threads: staff.threads, ended: Mutex::new(ended), panicked })
+        let companions = companions.map_or_else(|error| OnceLock::from(Err(error)), |()| OnceLock::new());
+        let (threads, joined) = (staff.threads, Mutex::new(staff.joined));
+        Ok(Self { rings, companions, joined, turns, threads, ended: Mutex::new(ended), panicked })
     }
 
     /// How requests come.
@@ -108,7 +112,11 @@ impl Session {
 
     /// Whether there are companions, or why there are none.
     pub fn companions(&self) -> Result<(), &Error> {
-        self.companions.as_ref().copied()
+        let joined = || {
+            let joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+            joined.iter().try_for_each(|one| Ok(one.recv().map_err(|_| Error::Panicked)??))
+        };
+        self.companions.get_or_init(joined).as_ref().copied()
     }
 
     /// How many requests companions have answered.
@@ -135,6 +143,9 @@ impl Session {
     }
 }
 
+/// Whether a companion could give way.
+type Joined = Receiver<Result<(), rbuild_userns::Error>>;
+
 /// The threads of a session.
 struct Staff<F> {
     shared: Arc<Shared<F>>,
@@ -142,6 +153,7 @@ struct Staff<F> {
     /// Where each tells how it ended.
     report: Sender<Result<(), Error>>,
     threads: usize,
+    joined: Vec<Joined>,
 }
 
 impl<F: Filesystem + 'static> Staff<F> {
@@ -188,9 +200,7 @@ impl<F: Filesystem + 'static> Staff<F> {
         Ok(companions)
     }
 
-    /// Starts a companion. `pending` gets the number of its thread.
-    ///
-    /// Errors where it cannot give way.
+    /// Starts a companion, which joins if it can give way. `pending` gets the number of its thread.
     fn accompany<P: Fn() -> bool + Send + Sync + 'static>(
         &mut self,
         pending: impl FnOnce(i32) -> P + Send + 'static,
@@ -201,11 +211,12 @@ impl<F: Filesystem + 'static> Staff<F> {
         self.start("fuse companion", move |shared| {
             let gives_way = rbuild_userns::process::give_way();
             let seat = gives_way.is_ok().then(|| turns.join(pending(gettid().as_raw_nonzero().get())));
-            // Somebody waits for it below.
+            // The session may be gone already.
             tell.send(gives_way).unwrap_or_default();
             seat.map_or(Ok(()), |seat| serve(shared, seat))
         })?;
-        Ok(told.recv().map_err(|_| Error::Panicked)??)
+        self.joined.push(told);
+        Ok(())
     }
 
     fn start(
