@@ -20,11 +20,13 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use foreign::Foreign;
 use ground::{Ground, Reach};
 use shell::OnFailure;
 
 use super::call::Call;
 use super::failure::Failure;
+use super::foreign::Given;
 use super::progress::{Mode, Progress, Talk};
 use super::timeline::{self, Ended};
 use super::{
@@ -122,7 +124,7 @@ pub(super) struct Args {
     #[command(flatten)]
     step: step::Args,
     #[command(flatten)]
-    foreign: foreign::Args,
+    foreign: Given<Foreign>,
 }
 
 impl Args {
@@ -213,7 +215,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), Failure> {
     let web = args.registry.web();
     let takes_stdout = args.result.takes_stdout();
     args.on_failure.check()?;
-    args.foreign.answer(|text| context.global.note(&text))?;
+    args.foreign.answer(context)?;
     let mode = Mode::of(args.progress, args.quiet)?;
     let progress = Progress::start(mode, if takes_stdout { Talk::Stderr } else { Talk::Stdout })?;
     let timeline = args.timeline.timeline()?;

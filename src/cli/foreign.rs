@@ -18,6 +18,7 @@ pub(super) trait Table {
 /// One of them.
 pub(super) struct Row {
     name: &'static str,
+    short: Option<char>,
     takes: Takes,
     answer: Answer,
 }
@@ -43,26 +44,37 @@ enum Answer {
 impl Row {
     /// One with a value, which asks for nothing.
     pub(super) const fn nothing(name: &'static str, why: &'static str) -> Self {
-        Self { name, takes: Takes::Value, answer: Answer::Nothing(why) }
+        Self { name, short: None, takes: Takes::Value, answer: Answer::Nothing(why) }
     }
 
     /// A switch that asks for nothing.
     pub(super) const fn idle(name: &'static str, why: &'static str) -> Self {
-        Self { name, takes: Takes::Switch, answer: Answer::Nothing(why) }
+        Self { name, short: None, takes: Takes::Switch, answer: Answer::Nothing(why) }
     }
 
     /// A switch that asks for nothing where it is `way`.
     pub(super) const fn one_way(name: &'static str, way: bool, why: &'static str) -> Self {
-        Self { name, takes: Takes::Switch, answer: Answer::OneWay(way, why) }
+        Self { name, short: None, takes: Takes::Switch, answer: Answer::OneWay(way, why) }
     }
 
     /// One with a value, which is not done.
     pub(super) const fn not_done(name: &'static str, instead: &'static str) -> Self {
-        Self { name, takes: Takes::Value, answer: Answer::NotDone(instead) }
+        Self { name, short: None, takes: Takes::Value, answer: Answer::NotDone(instead) }
+    }
+
+    /// A switch that is not done.
+    pub(super) const fn off(name: &'static str, instead: &'static str) -> Self {
+        Self { name, short: None, takes: Takes::Switch, answer: Answer::NotDone(instead) }
+    }
+
+    /// The same row, with a letter besides.
+    pub(super) const fn or(self, short: char) -> Self {
+        Self { short: Some(short), ..self }
     }
 
     fn arg(&self) -> Arg {
         let arg = Arg::new(self.name).long(self.name).hide(true);
+        let arg = if let Some(short) = self.short { arg.short(short) } else { arg };
         match self.takes {
             Takes::Value => arg.action(ArgAction::Append),
             Takes::Switch => {
@@ -80,6 +92,9 @@ impl Row {
                 return Ok(format!("--{}={says} asks for nothing here: {why}", self.name));
             }
             Answer::OneWay(_, why) => format!("leave it out: {why}"),
+            Answer::NotDone(_) if !says => {
+                return Ok(format!("--{}=false asks for nothing here: so it is", self.name));
+            }
             Answer::NotDone(instead) => instead.to_owned(),
         };
         let name = self.name;
