@@ -1,7 +1,7 @@
 //! `rbuild cache`.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
@@ -65,8 +65,8 @@ fn export(args: &Args, id: &str, store: &Store, context: &Context) -> Result<(),
         );
     }
     let to_stdout = args.file.as_os_str() == "-";
-    if to_stdout && io::stdout().is_terminal() {
-        return Err(Failure::new("a tar is not written to a terminal").hint("name a file with -f FILE"));
+    if to_stdout {
+        output::takes_a_tar("name a file with -f FILE")?;
     }
     let held = alone(store, id)?;
     if !held.is_made() {

@@ -66,3 +66,11 @@ pub(super) fn stream(path: &Path, source: &mut dyn Read) -> Result<(), Failure> 
     };
     write().map_err(|why: io::Error| Failure::new(format!("write {}: {why}", path.display())))
 }
+
+/// Errors, with the hint, if standard output is a terminal: a tar is not for it.
+pub(super) fn takes_a_tar(hint: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Err(Failure::new("a tar is not written to a terminal").hint(hint));
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use super::output;
 use crate::layer::Compression;
 use crate::oci::{Descriptor, Reference};
 use crate::progress::Sink;
@@ -181,6 +182,9 @@ impl Fields {
 pub(super) fn check(outputs: &[Output], tags: &[Reference], platforms: usize) -> Result<(), Failure> {
     if outputs.iter().filter(|output| output.takes_stdout()).count() > 1 {
         return Err(Failure::new("--output: standard output can take one").hint("give the others a dest="));
+    }
+    if outputs.iter().any(Output::takes_stdout) {
+        output::takes_a_tar("give --output a dest=FILE, or send standard output to one")?;
     }
     for output in outputs {
         match output {

@@ -254,6 +254,25 @@ fn other_ways_to_be_shown() {
 }
 
 #[test]
+fn a_tar_is_not_written_to_a_terminal() {
+    let world = World::new();
+    let context = world.context();
+    fs::write(context.join("Dockerfile"), "FROM scratch\nLABEL a=b\n").unwrap();
+    for output in ["-", "type=oci", "type=tar,dest=-"] {
+        let mut command = world.command();
+        command.args(["bud", "-t", "x", "-o", output, context.to_str().unwrap()]);
+        let mut terminal = Terminal::start(command, 24, 100);
+        assert_eq!(terminal.end(), 125, "{output}");
+        let screen = terminal.screen().join("\n");
+        assert!(
+            screen.contains("a tar is not written to a terminal") && screen.contains("dest=FILE"),
+            "{screen}"
+        );
+    }
+    world.run(&["inspect", "x"]).fails(125, "x");
+}
+
+#[test]
 fn a_password_is_typed_unseen_and_the_terminal_is_as_before() {
     let world = World::new();
     let Some(registry) = Registry::start(&world) else { return };
