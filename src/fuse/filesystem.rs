@@ -50,6 +50,12 @@ pub trait Filesystem: Send + Sync {
     /// What is wanted of what the kernel offers. Called once, before anything else.
     fn init(&mut self, offered: Features) -> Features;
 
+    /// Whether a process that uses it is the only one that asks for it. Where another one asks beside it (a clerk that is told
+    /// of each of its calls), companions would run after both, and do harm.
+    fn is_asked_by_one(&self) -> bool {
+        true
+    }
+
     /// The inode behind a name, referenced once more; `None`: nothing is there, which the kernel may remember.
     fn lookup(&self, at: Place<'_>) -> Result<Option<Attributes>, Errno>;
 

@@ -84,6 +84,9 @@ pub enum Error {
     /// A request ended in a panic. It was answered with EIO, and so was everything after it that met the same fault.
     #[error("a request of the file system panicked, so its content cannot be relied on")]
     Panicked,
+    /// There are no companions where a process that uses the file system is not the only one that asks.
+    #[error("no companions: each user of the file system has another process ask beside it")]
+    AskedByMore,
     /// The device, a ring or a thread was refused.
     #[error("{request}: {source}")]
     Refused {

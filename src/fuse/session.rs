@@ -159,7 +159,7 @@ struct Staff<F> {
 impl<F: Filesystem + 'static> Staff<F> {
     /// `Ok(Err(_))`: without a companion.
     fn at_device(&mut self, device: File) -> Result<Result<(), Error>, Error> {
-        let companions = Processes::new().and_then(|processes| {
+        let companions = self.processes().and_then(|processes| {
             let device = rbuild_userns::fuse::clone_device(&device)?;
             let polled = device.try_clone().map_err(refused("duplicate /dev/fuse"))?;
             let serve = move |shared: &Shared<F>, seat| {
@@ -187,7 +187,7 @@ impl<F: Filesystem + 'static> Staff<F> {
             let (ring, crew) = (Arc::clone(ring), Part::Crew(self.turns.enlist()));
             self.start("fuse ring", move |shared| ring::serve(shared, &ring, crew))?;
         }
-        let companions = Processes::new().and_then(|processes| {
+        let companions = self.processes().and_then(|processes| {
             rings.into_iter().try_for_each(|ring| {
                 let processes = processes.clone();
                 let pending = move |thread| move || processes.wants_cpu(thread);
@@ -198,6 +198,11 @@ impl<F: Filesystem + 'static> Staff<F> {
         let crew = Arc::new(Turns::new()).enlist();
         self.start("fuse", move |shared| device::serve(shared, &device, &crew))?;
         Ok(companions)
+    }
+
+    /// What companions find their callers by. Errors where there should be none.
+    fn processes(&self) -> Result<Processes, Error> {
+        if self.shared.filesystem.is_asked_by_one() { Processes::new() } else { Err(Error::AskedByMore) }
     }
 
     /// Starts a companion, which joins if it can give way. `pending` gets the number of its thread.

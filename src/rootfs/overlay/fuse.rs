@@ -16,8 +16,8 @@ use crate::fuse::{
     Statistics,
 };
 use crate::layer::Timestamp;
-use crate::rootfs::Owner;
 use crate::rootfs::trace::Listings;
+use crate::rootfs::{Ids, Owner};
 
 pub struct Adapter {
     overlay: Arc<Overlay>,
@@ -35,6 +35,10 @@ impl Adapter {
 }
 
 impl Filesystem for Adapter {
+    fn is_asked_by_one(&self) -> bool {
+        !matches!(self.overlay.ids, Ids::Recorded(_))
+    }
+
     /// What we ask for where the kernel has it. Those from `POSIX_ACL` to `SETXATTR_EXT` are the POSIX ACLs, the others save messages. Not among
     /// them, on purpose: `WRITEBACK_CACHE` (a full disk would show at close instead of at write, and `SEEK_HOLE` would
     /// miss what only the cache has; an untarred file costs 10 messages with it instead of 12 and an eighth less time, but

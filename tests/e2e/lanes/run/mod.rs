@@ -4,6 +4,7 @@ mod bind;
 mod cache;
 mod carried;
 mod flags;
+mod foreign;
 mod secret;
 mod ssh;
 
